@@ -1,0 +1,39 @@
+//! image-syncer against real registries, judged by tools that are not ours.
+//!
+//! A suite lies in `tests/`; it starts servers, makes images with buildah and mmdebstrap, runs the
+//! built `image-syncer` binary as a user does, and asks crane, skopeo and umoci what came of it.
+//! Nothing here uses a crate of the project. Suites need more than Rust, so every test is `#[ignore]`d:
+//!
+//! ```sh
+//! tests/tools/install
+//! cargo build -p image-syncer
+//! cargo test -p interop -- --ignored
+//! ```
+//!
+//! A test whose tools are missing says `SKIPPED` on standard error and passes; with
+//! `IMAGE_SYNCER_REQUIRE_TOOLS=1`, as in `.ci/run`, it fails.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "all of this crate is test code: what goes wrong ends the test, and says where"
+)]
+
+mod authority;
+mod image_syncer;
+mod images;
+mod layout;
+mod log;
+mod process;
+mod server;
+mod tools;
+mod workbench;
+
+pub use authority::{Authority, Validity};
+pub use image_syncer::{ImageSyncer, Item, Run};
+pub use images::Images;
+pub use layout::{Layout, digest_of};
+pub use log::Request;
+pub use process::{Output, Process};
+pub use server::{Kind, Server, Settings};
+pub use workbench::{PASSWORD, USER, Workbench};

@@ -1,0 +1,102 @@
+//! [`Process`]: runs a program to its end, with a time limit and no standard input.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// More than anything here takes on a slow machine; less than a hung CI run.
+const TIME_LIMIT: Duration = Duration::from_secs(300);
+
+/// A program that is about to be run.
+#[derive(Debug)]
+pub struct Process {
+    command: Command,
+    limit: Duration,
+}
+
+/// What a program left.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Process {
+    /// The program at this path.
+    pub fn new(program: &Path) -> Self {
+        let mut command = Command::new(program);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { command, limit: TIME_LIMIT }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(mut self, arguments: I) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// Sets a variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Leaves a variable of this process out.
+    #[must_use]
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    /// Runs it in this folder.
+    #[must_use]
+    pub fn in_folder(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
+    /// Runs it to its end, whatever that is.
+    pub fn run(mut self) -> Output {
+        let mut child =
+            self.command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
+        let stdout = collect(child.stdout.take().unwrap());
+        let stderr = collect(child.stderr.take().unwrap());
+        // Both pipes end when the program does.
+        let (Ok(stdout), Ok(stderr)) =
+            (stdout.recv_timeout(self.limit), stderr.recv_timeout(self.limit))
+        else {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("{:?} did not end within {:?}", self.command, self.limit);
+        };
+        let code = child.wait().unwrap().code();
+        Output { code, stdout, stderr }
+    }
+
+    /// Runs it and returns its standard output; anything but success ends the test.
+    pub fn succeed(self) -> String {
+        let shown = format!("{:?}", self.command);
+        let output = self.run();
+        assert_eq!(output.code, Some(0), "{shown}\n{}\n{}", output.stdout, output.stderr);
+        output.stdout
+    }
+}
+
+fn collect(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut content = Vec::new();
+        let _ = pipe.read_to_end(&mut content);
+        let _ = sender.send(String::from_utf8_lossy(&content).into_owned());
+    });
+    receiver
+}
