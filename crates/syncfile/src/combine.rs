@@ -1,0 +1,133 @@
+//! All files together: a target has one source, a registry one description.
+
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+
+use oci::{Host, Location, Selection, Tag, Target};
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::document::Document;
+use crate::registry::RegistryEntry;
+use crate::sync_file::SyncFile;
+use crate::text::Text;
+use crate::yaml::Span;
+
+/// Where something stands: in which text, and where in it.
+#[derive(Clone, Copy)]
+struct At {
+    text: usize,
+    span: Span,
+}
+
+/// Joins what the texts say, and notes what they say twice.
+///
+/// The diagnostics come file by file, in the order of each text.
+pub(crate) fn combine(texts: &[Text], documents: Vec<Document>) -> (SyncFile, Vec<Diagnostic>) {
+    let mut joined = Joined { texts, ..Joined::default() };
+    let mut all_found = Vec::new();
+    for (index, document) in documents.into_iter().enumerate() {
+        let mut found = document.found;
+        for (host, span, entry) in document.registries {
+            joined.add_registry(&mut found, At { text: index, span }, host, entry);
+        }
+        for entry in document.images {
+            let mut image = entry.image;
+            let at = At { text: index, span: entry.span };
+            let mut spans = entry.target_spans.into_iter();
+            let source = (comparable(&image.source.location), image.source.selection.clone());
+            image.targets.retain(|target| {
+                let span = spans.next().unwrap_or(at.span);
+                joined.add_target(&mut found, At { text: index, span }, target, &source)
+            });
+            if !image.targets.is_empty() {
+                joined.sync_file.images.push(image);
+            }
+        }
+        found.sort_by_key(|diagnostic| {
+            diagnostic.place.as_ref().map(|place| (place.line, place.column))
+        });
+        all_found.extend(found);
+    }
+    (joined.sync_file, all_found)
+}
+
+#[derive(Default)]
+struct Joined<'t> {
+    texts: &'t [Text],
+    sync_file: SyncFile,
+    targets: HashMap<(Location, Tag), (At, (Location, Selection))>,
+    registries: HashMap<Host, At>,
+}
+
+impl Joined<'_> {
+    /// Whether the target is new.
+    fn add_target(
+        &mut self,
+        found: &mut Vec<Diagnostic>,
+        at: At,
+        target: &Target,
+        source: &(Location, Selection),
+    ) -> bool {
+        let key = (comparable(&target.location), target.tag.clone());
+        let Some((first, first_source)) = self.targets.get(&key) else {
+            self.targets.insert(key, (at, source.clone()));
+            return true;
+        };
+        let (place, first_place) = (self.place(at), self.place(*first));
+        found.push(if first_source == source {
+            let message = format!("`{target}` is wanted twice from the same source");
+            Diagnostic::warning(Code::DuplicateImage, Some(place), message)
+                .label("again here; it is copied once")
+                .related(first_place, "first here")
+        } else {
+            let message = format!("`{target}` is wanted from two different sources");
+            Diagnostic::error(Code::DuplicateTarget, Some(place), message)
+                .label("from this source")
+                .related(first_place, "and from this one")
+                .help("give one of them another `tag` or `destination`")
+        });
+        false
+    }
+
+    fn add_registry(
+        &mut self,
+        found: &mut Vec<Diagnostic>,
+        at: At,
+        host: Host,
+        entry: RegistryEntry,
+    ) {
+        if let Some(first) = self.registries.get(&host) {
+            // Files that are whole by themselves may all describe the registry they share.
+            if self.sync_file.registries.get(&host) != Some(&entry) {
+                let message = format!("two files describe the registry `{host}` differently");
+                found.push(
+                    Diagnostic::error(Code::DuplicateRegistry, Some(self.place(at)), message)
+                        .label("this way here")
+                        .related(self.place(*first), "another way here"),
+                );
+            }
+            return;
+        }
+        self.registries.insert(host.clone(), at);
+        self.sync_file.registries.insert(host, entry);
+    }
+
+    fn place(&self, at: At) -> crate::Place {
+        match self.texts.get(at.text) {
+            Some(text) => text.place(at.span),
+            None => crate::Place::file(PathBuf::new()),
+        }
+    }
+}
+
+/// A location in which two spellings of a path are one, as far as that can be told from the text.
+fn comparable(location: &Location) -> Location {
+    let plain = |path: &Path| -> PathBuf {
+        path.components().filter(|part| *part != Component::CurDir).collect()
+    };
+    match location {
+        Location::Layout(folder) => Location::Layout(plain(folder)),
+        Location::Archive(file) => Location::Archive(plain(file)),
+        registry @ Location::Registry { .. } => registry.clone(),
+    }
+}

@@ -1,0 +1,90 @@
+//! The sync file: which images are wanted, and where they go.
+//!
+//! [`load`] reads files, checks all of them and resolves them into a [`SyncFile`] with nothing
+//! left to check, or into [`Diagnostics`] that tell every mistake of every file in one go, each
+//! with its place, the line it stands in and what would be right. No registry is asked.
+//!
+//! A text walks through these modules: `input` (files to texts), `yaml` (text to a tree),
+//! `reader` (shape), `document`, `image` and `registry` (meaning), `combine` (all files together).
+
+mod combine;
+mod diagnostic;
+mod document;
+mod hidden;
+mod image;
+mod input;
+mod pending;
+mod reader;
+mod registry;
+mod schema;
+mod secret;
+mod sync_file;
+mod target_name;
+mod text;
+mod yaml;
+
+pub use diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity};
+pub use input::Input;
+pub use registry::{Auth, ClientCertificate, RegistryEntry};
+pub use schema::schema;
+pub use secret::{Secret, SecretError};
+pub use sync_file::{Image, Origin, SyncFile};
+
+use std::path::Path;
+
+use target_name::Prefix;
+
+/// What flags and variables say; it beats what the files say.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Defaults {
+    /// Where images without a destination go, `HOST/PATH/` or `oci:FOLDER`; where there are
+    /// several, each image goes to all of them. Where there is none, the file's own
+    /// `targetRepoPrefix` is taken.
+    pub target_repo_prefixes: Vec<String>,
+}
+
+/// Files that can be used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// What they ask for, all together.
+    pub sync_file: SyncFile,
+    /// What should be looked at nevertheless.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads, checks and resolves sync files.
+///
+/// # Errors
+/// All errors and warnings of all files, where there is an error.
+pub fn load(inputs: &[Input], defaults: &Defaults) -> Result<Loaded, Diagnostics> {
+    let mut found = Vec::new();
+    let prefixes = given_prefixes(defaults, &mut found);
+    let mut texts = input::read(inputs, &mut found);
+    let documents =
+        texts.iter_mut().map(|text| document::read(text, prefixes.as_deref())).collect();
+    let (sync_file, in_files) = combine::combine(&texts, documents);
+    found.extend(in_files);
+    if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+        return Err(Diagnostics::new(found));
+    }
+    if sync_file.images.is_empty() && found.is_empty() {
+        let message = "there is no image in what was given";
+        found.push(Diagnostic::warning(Code::EmptyList, None, message));
+    }
+    Ok(Loaded { sync_file, warnings: found })
+}
+
+/// The prefixes of the command line, whose paths begin at the working directory, where it has some.
+fn given_prefixes(defaults: &Defaults, found: &mut Vec<Diagnostic>) -> Option<Vec<Prefix>> {
+    if defaults.target_repo_prefixes.is_empty() {
+        return None;
+    }
+    let mut prefixes = Vec::new();
+    for text in &defaults.target_repo_prefixes {
+        match Prefix::parse(text, Path::to_path_buf) {
+            Ok(prefix) => prefixes.push(prefix),
+            Err(error) => found.push(target_name::describe(&error, None)),
+        }
+    }
+    Some(prefixes)
+}

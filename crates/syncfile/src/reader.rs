@@ -1,0 +1,421 @@
+//! [`Reader`] and [`Mapping`]: the shape of a file, checked while it is read.
+//!
+//! Every mistake is noted and reading goes on, so that one run tells all of them.
+
+use std::collections::HashMap;
+
+use crate::diagnostic::{Code, Diagnostic, Place};
+use crate::text::Text;
+use crate::yaml::{Content, Node, Span};
+
+/// Reads the tree of one file and collects what is wrong with it.
+pub(crate) struct Reader<'a> {
+    pub(crate) text: &'a Text,
+    pub(crate) found: Vec<Diagnostic>,
+}
+
+/// A value with where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Spanned<T> {
+    pub(crate) value: T,
+    pub(crate) span: Span,
+}
+
+/// A key and its value.
+#[derive(Clone, Copy)]
+pub(crate) struct Field<'n> {
+    pub(crate) key: &'static str,
+    pub(crate) key_span: Span,
+    pub(crate) node: &'n Node,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(text: &'a Text) -> Self {
+        Self { text, found: Vec::new() }
+    }
+
+    pub(crate) fn place(&self, span: Span) -> Option<Place> {
+        Some(self.text.place(span))
+    }
+
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        self.found.push(diagnostic);
+    }
+
+    /// An error at a span, to be completed and pushed.
+    pub(crate) fn error(&self, code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(code, self.place(span), message)
+    }
+
+    /// A warning at a span, to be completed and pushed.
+    pub(crate) fn warning(&self, code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::warning(code, self.place(span), message)
+    }
+
+    /// Refuses what is in the format but not in this version.
+    pub(crate) fn not_supported(&mut self, field: Field<'_>, help: &str) {
+        let message = format!("`{}` is not supported yet", field.key);
+        self.push(self.error(Code::NotSupportedYet, field.key_span, message).help(help));
+    }
+
+    /// A text that may also be `null`, which is none.
+    pub(crate) fn text_or_null(&mut self, field: Field<'_>) -> Option<Spanned<String>> {
+        if field.node.is_null() { None } else { self.text(field) }
+    }
+
+    /// A text, as written: unquoted numbers, dates and booleans are texts too.
+    pub(crate) fn text(&mut self, field: Field<'_>) -> Option<Spanned<String>> {
+        match &field.node.content {
+            Content::Scalar { .. } if field.node.is_null() => self.no_value(field),
+            Content::Scalar { text, plain } => {
+                if *plain && let Some(error) = self.slash_comment(text, field.node.span) {
+                    self.push(error);
+                    return None;
+                }
+                Some(Spanned { value: text.clone(), span: field.node.span })
+            }
+            Content::List(_) | Content::Mapping(_) => self.wrong_type(field, "a string"),
+        }
+    }
+
+    /// `true` or `false`; like YAML 1.1 and kyma's parser also `yes`, `no`, `on` and `off`.
+    pub(crate) fn boolean(&mut self, field: Field<'_>) -> Option<bool> {
+        let Content::Scalar { text, plain } = &field.node.content else {
+            return self.wrong_type(field, "`true` or `false`");
+        };
+        if field.node.is_null() {
+            return self.no_value(field);
+        }
+        let value = match text.as_str() {
+            "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
+            "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some(false),
+            _ => None,
+        };
+        match value {
+            Some(value) if *plain => Some(value),
+            Some(value) => {
+                let message = format!("`{}` must be `true` or `false`", field.key);
+                let error = self.error(Code::WrongType, field.node.span, message);
+                self.push(error.label(format!("without quotes: `{value}`")));
+                None
+            }
+            None => self.wrong_type(field, "`true` or `false`"),
+        }
+    }
+
+    /// A whole number from 1.
+    pub(crate) fn count(&mut self, field: Field<'_>) -> Option<usize> {
+        let wanted = "a whole number from 1";
+        match &field.node.content {
+            Content::Scalar { .. } if field.node.is_null() => self.no_value(field),
+            Content::Scalar { text, plain: true } => match text.parse() {
+                Ok(number) if number > 0 => Some(number),
+                _ => self.wrong_type(field, wanted),
+            },
+            _ => self.wrong_type(field, wanted),
+        }
+    }
+
+    /// A number above 0.
+    pub(crate) fn rate(&mut self, field: Field<'_>) -> Option<f64> {
+        let wanted = "a number above 0";
+        match &field.node.content {
+            Content::Scalar { .. } if field.node.is_null() => self.no_value(field),
+            Content::Scalar { text, plain: true } => match text.parse::<f64>() {
+                Ok(number) if number.is_finite() && number > 0.0 => Some(number),
+                _ => self.wrong_type(field, wanted),
+            },
+            _ => self.wrong_type(field, wanted),
+        }
+    }
+
+    /// The items of a list; nothing at all counts as an empty one.
+    pub(crate) fn list<'n>(&mut self, field: Field<'n>) -> Option<&'n [Node]> {
+        match &field.node.content {
+            Content::List(items) => Some(items),
+            Content::Scalar { .. } if field.node.is_null() => Some(&[]),
+            Content::Scalar { .. } | Content::Mapping(_) => self.wrong_type(field, "a list"),
+        }
+    }
+
+    /// The texts of a list.
+    pub(crate) fn texts(&mut self, field: Field<'_>) -> Option<Vec<Spanned<String>>> {
+        let items = self.list(field)?;
+        Some(items.iter().filter_map(|node| self.text(Field { node, ..field })).collect())
+    }
+
+    /// One text or several; an empty list is an error.
+    pub(crate) fn one_or_more(&mut self, field: Field<'_>) -> Option<Vec<Spanned<String>>> {
+        match &field.node.content {
+            Content::Scalar { .. } => self.text(field).map(|text| vec![text]),
+            Content::List(items) if items.is_empty() => {
+                let message = format!("`{}` is an empty list", field.key);
+                self.push(self.error(Code::NoValue, field.node.span, message));
+                None
+            }
+            Content::List(_) => self.texts(field),
+            Content::Mapping(_) => self.wrong_type(field, "a string or a list of strings"),
+        }
+    }
+
+    fn no_value<T>(&mut self, field: Field<'_>) -> Option<T> {
+        // The span of nothing is of no use; the key is where to look.
+        let message = format!("`{}` has no value", field.key);
+        self.push(self.error(Code::NoValue, field.key_span, message));
+        None
+    }
+
+    pub(crate) fn wrong_type<T>(&mut self, field: Field<'_>, wanted: &str) -> Option<T> {
+        let node = field.node;
+        if let Content::Scalar { text, plain: true } = &node.content
+            && let Some(diagnostic) = self.slash_comment(text, node.span)
+        {
+            self.push(diagnostic);
+            return None;
+        }
+        let message = format!("`{}` must be {wanted}", field.key);
+        let error = self.error(Code::WrongType, node.span, message);
+        self.push(match &node.content {
+            // To hear that `maybe` is a string helps nobody who wanted a boolean or a number.
+            Content::Scalar { plain: true, .. } if wanted != "a list" => error,
+            _ if self.raw(node.span).starts_with("{{") => {
+                error.label("this is a template").help("render it before, or quote it")
+            }
+            _ => error.label(format!("this is {}", describe(node))),
+        });
+        None
+    }
+
+    /// What the file has at a span, as written.
+    pub(crate) fn raw(&self, span: Span) -> &'a str {
+        self.text.content().get(span.start..span.end).unwrap_or_default()
+    }
+
+    /// The error for a plain text that holds what was meant as a comment.
+    fn slash_comment(&self, text: &str, span: Span) -> Option<Diagnostic> {
+        let (value, _) = text.split_once(" //")?;
+        let at = value.len() + 1;
+        // The mark is exact where the text is in the file as it is read.
+        let span = match self.raw(span).get(at..at + 2) {
+            Some("//") => Span { start: span.start + at, end: span.start + at + 2 },
+            _ => span,
+        };
+        Some(
+            self.error(Code::SlashComment, span, "`//` is no comment in YAML, `#` is")
+                .label("write `#` here"),
+        )
+    }
+}
+
+fn describe(node: &Node) -> &'static str {
+    match &node.content {
+        Content::Scalar { .. } if node.is_null() => "nothing",
+        Content::Scalar { plain: false, .. } => "a quoted string",
+        Content::Scalar { .. } => "a string",
+        Content::List(_) => "a list",
+        Content::Mapping(_) => "a mapping",
+    }
+}
+
+/// The keys of a mapping. Each is asked for once; what is left when it is closed is unknown.
+pub(crate) struct Mapping<'n> {
+    what: &'static str,
+    span: Span,
+    entries: Vec<(&'n str, Span, &'n Node)>,
+    known: Vec<&'static str>,
+    missing: Vec<&'static str>,
+}
+
+impl<'n> Mapping<'n> {
+    /// Opens a mapping; `what` names it in messages, such as `an image`.
+    pub(crate) fn open(
+        reader: &mut Reader<'_>,
+        node: &'n Node,
+        what: &'static str,
+    ) -> Option<Self> {
+        let Content::Mapping(entries) = &node.content else {
+            let message = format!("{what} must be a mapping of keys to values");
+            let error = reader.error(Code::WrongType, node.span, message);
+            reader.push(error.label(format!("this is {}", describe(node))));
+            return None;
+        };
+        let mut mapping = Self {
+            what,
+            span: node.span,
+            entries: Vec::new(),
+            known: Vec::new(),
+            missing: Vec::new(),
+        };
+        let mut seen = HashMap::new();
+        for (key, value) in entries {
+            if !is_merge_key(key) {
+                mapping.add(reader, &mut seen, key, value);
+            }
+        }
+        for (key, value) in entries {
+            if is_merge_key(key) {
+                mapping.merge(reader, &mut seen, value);
+            }
+        }
+        Some(mapping)
+    }
+
+    fn add(
+        &mut self,
+        reader: &mut Reader<'_>,
+        seen: &mut HashMap<&'n str, Span>,
+        key: &'n Node,
+        value: &'n Node,
+    ) {
+        let Content::Scalar { text, .. } = &key.content else {
+            let error = reader.error(Code::WrongType, key.span, "a key must be a string");
+            reader.push(error.label(format!("this is {}", describe(key))));
+            return;
+        };
+        if let Some(first) = seen.insert(text, key.span) {
+            let message = match reader.text.hides(key.span) {
+                true => format!("a key appears twice in {}", self.what),
+                false => format!("the key `{text}` appears twice in {}", self.what),
+            };
+            let error = reader.error(Code::DuplicateKey, key.span, message);
+            reader.push(error.label("again here").related(reader.text.place(first), "first here"));
+            return;
+        }
+        self.entries.push((text, key.span, value));
+    }
+
+    /// Adds the keys of a YAML 1.1 merge (`<<: *base`) that are not there already.
+    fn merge(
+        &mut self,
+        reader: &mut Reader<'_>,
+        seen: &mut HashMap<&'n str, Span>,
+        value: &'n Node,
+    ) {
+        let sources = match &value.content {
+            Content::List(items) => items.as_slice(),
+            Content::Scalar { .. } | Content::Mapping(_) => std::slice::from_ref(value),
+        };
+        for source in sources {
+            let Content::Mapping(entries) = &source.content else {
+                let message = "`<<` takes the keys of a mapping or of a list of mappings";
+                reader.push(reader.error(Code::WrongType, source.span, message));
+                continue;
+            };
+            for (key, value) in entries {
+                if let Content::Scalar { text, .. } = &key.content
+                    && !seen.contains_key(text.as_str())
+                {
+                    seen.insert(text, key.span);
+                    self.entries.push((text, key.span, value));
+                }
+            }
+        }
+    }
+
+    /// Where the mapping begins.
+    pub(crate) fn span(&self) -> Span {
+        self.span
+    }
+
+    /// The value of a key that may be missing.
+    pub(crate) fn get(&mut self, key: &'static str) -> Option<Field<'n>> {
+        self.known.push(key);
+        let at = self.entries.iter().position(|(known, ..)| *known == key)?;
+        let (_, key_span, node) = self.entries.remove(at);
+        Some(Field { key, key_span, node })
+    }
+
+    /// The value of a key that must be there.
+    pub(crate) fn require(&mut self, key: &'static str) -> Option<Field<'n>> {
+        let field = self.get(key);
+        if field.is_none() {
+            self.missing.push(key);
+        }
+        field
+    }
+
+    /// Every key that has not been asked for, where the keys are names of something.
+    pub(crate) fn rest(&mut self) -> Vec<(Spanned<&'n str>, &'n Node)> {
+        let entries = std::mem::take(&mut self.entries);
+        entries.into_iter().map(|(value, span, node)| (Spanned { value, span }, node)).collect()
+    }
+
+    /// Notes the keys that are unknown and those that are missing; whether there are none.
+    pub(crate) fn close(mut self, reader: &mut Reader<'_>) -> bool {
+        let complete = self.entries.is_empty() && self.missing.is_empty();
+        for (key, span, _) in std::mem::take(&mut self.entries) {
+            let message = match reader.text.hides(span) {
+                true => "unknown key".to_owned(),
+                false => format!("unknown key `{key}`"),
+            };
+            let error = reader.error(Code::UnknownKey, span, message);
+            let error = match key.split_once(':') {
+                Some((key, _)) if self.known.contains(&key) => {
+                    reader.push(error.label("write a space after the `:`"));
+                    self.missing.retain(|missing| *missing != key);
+                    continue;
+                }
+                _ => error,
+            };
+            let error = match nearest(key, &self.known) {
+                Some(known) => {
+                    self.missing.retain(|missing| *missing != known);
+                    error.label(format!("did you mean `{known}`?"))
+                }
+                None => match ELSEWHERE.iter().find(|(known, _)| *known == key) {
+                    Some((_, place)) => error.label(format!("this key belongs {place}")),
+                    None => error.help(format!("{} has {}", self.what, listed(&self.known))),
+                },
+            };
+            reader.push(error);
+        }
+        for key in &self.missing {
+            let message = format!("{} must have `{key}`", self.what);
+            let error = reader.error(Code::MissingKey, self.span, message);
+            reader.push(error.label(format!("`{key}` is missing")));
+        }
+        complete
+    }
+}
+
+/// Keys that people look for in the wrong place, and the right one.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("targetRepoPrefix", "at the top of the file"),
+    ("kmsKey", "at the top of the file"),
+    ("images", "at the top of the file"),
+    ("registries", "at the top of the file"),
+    ("repositories", "at the top of the file"),
+    ("source", "in an entry of `images`"),
+    ("tag", "in an entry of `images`"),
+    ("destination", "in an entry of `images`"),
+    ("target", "in an entry of `images`"),
+    ("amd64Only", "in an entry of `images`"),
+    ("platforms", "in an entry of `images`"),
+    ("pull_url", "in `image` or `chart` of an entry of `repositories`"),
+    ("auth", "in an entry of `registries`"),
+    ("username", "in `auth` of an entry of `registries`"),
+    ("password", "in `auth` of an entry of `registries`"),
+    ("insecure", "in an entry of `registries`"),
+    ("mirrors", "in an entry of `registries`"),
+];
+
+fn is_merge_key(key: &Node) -> bool {
+    matches!(&key.content, Content::Scalar { text, plain: true } if text == "<<")
+}
+
+/// The known name that was probably meant.
+fn nearest<'k>(written: &str, known: &[&'k str]) -> Option<&'k str> {
+    let folded = |text: &str| text.to_lowercase().replace(['_', '-'], "");
+    let written = folded(written);
+    known
+        .iter()
+        .map(|name| (strsim::osa_distance(&written, &folded(name)), *name))
+        .filter(|(distance, name)| *distance <= (name.len() / 3).max(1))
+        .min()
+        .map(|(_, name)| name)
+}
+
+fn listed(names: &[&str]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}

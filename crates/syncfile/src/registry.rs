@@ -1,0 +1,178 @@
+//! One entry of `registries`: how a registry is reached, where a default does not fit.
+
+use std::path::PathBuf;
+
+use oci::{Host, InvalidName};
+use url::Url;
+
+use crate::diagnostic::Code;
+use crate::reader::{Field, Mapping, Reader};
+use crate::secret::{self, Secret};
+use crate::yaml::Node;
+
+/// How a registry is reached.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RegistryEntry {
+    /// Who we are there; else docker config and credential helpers are asked.
+    pub auth: Option<Auth>,
+    /// A file of certificates (PEM) that are trusted besides those of the system.
+    pub ca: Option<PathBuf>,
+    /// The certificate we show.
+    pub client_certificate: Option<ClientCertificate>,
+    /// Whether to speak plain http; where nothing is said, only a loopback address may.
+    pub insecure: Option<bool>,
+    /// Registries with the same content that are read first, in this order.
+    pub mirrors: Vec<Host>,
+    /// Where to connect instead of the registry's name, which stays in names and requests.
+    pub endpoint: Option<Url>,
+    /// How many requests may run at once.
+    pub concurrency: Option<usize>,
+    /// How many requests may be made in a second.
+    pub rate: Option<f64>,
+}
+
+/// Who we are at a registry.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Auth {
+    /// A name and a password.
+    Basic {
+        /// The name.
+        username: Secret,
+        /// The password.
+        password: Secret,
+    },
+    /// A token that is sent as it is.
+    Token(Secret),
+}
+
+/// A certificate for TLS and its key, as PEM files.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClientCertificate {
+    /// The certificate, with what is needed to check it.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// Reads the value of an entry. What is wrong in it is left out, and noted.
+pub(crate) fn read(reader: &mut Reader<'_>, host: &Host, node: &Node) -> Option<RegistryEntry> {
+    let mut keys = Mapping::open(reader, node, "a registry")?;
+    let path = |reader: &mut Reader<'_>, field| {
+        reader.text(field).map(|path| reader.text.resolve(path.value.as_ref()))
+    };
+    let auth = keys.get("auth").and_then(|field| auth(reader, field));
+    let ca = keys.get("ca").and_then(|field| path(reader, field));
+    let client_certificate = keys.get("clientCertificate").and_then(|field| {
+        let mut keys = Mapping::open(reader, field.node, "`clientCertificate`")?;
+        let cert = keys.require("cert").and_then(|field| path(reader, field));
+        let key = keys.require("key").and_then(|field| path(reader, field));
+        keys.close(reader);
+        Some(ClientCertificate { cert: cert?, key: key? })
+    });
+    let insecure = keys.get("insecure").and_then(|field| reader.boolean(field));
+    let mirrors = keys.get("mirrors").map(|field| mirrors(reader, field)).unwrap_or_default();
+    let endpoint = keys
+        .get("endpoint")
+        .and_then(|field| endpoint(reader, field, host, insecure.unwrap_or_default()));
+    let concurrency = keys.get("concurrency").and_then(|field| reader.count(field));
+    let rate = keys.get("rate").and_then(|field| reader.rate(field));
+    keys.close(reader);
+    Some(RegistryEntry {
+        auth,
+        ca,
+        client_certificate,
+        insecure,
+        mirrors,
+        endpoint,
+        concurrency,
+        rate,
+    })
+}
+
+fn auth(reader: &mut Reader<'_>, field: Field<'_>) -> Option<Auth> {
+    let mut keys = Mapping::open(reader, field.node, "`auth`")?;
+    let span = keys.span();
+    let token = keys.get("token");
+    let (username, password) = match token {
+        // With a token, the other two are not missing.
+        Some(_) => (keys.get("username"), keys.get("password")),
+        None => (keys.require("username"), keys.require("password")),
+    };
+    let mut read = |field: Option<Field<'_>>| field.and_then(|field| secret::read(reader, field));
+    let (token_read, username_read, password_read) = (read(token), read(username), read(password));
+    keys.close(reader);
+    if token.is_some() && (username.is_some() || password.is_some()) {
+        let message = "`auth` is a `token`, or a `username` and a `password`, not both";
+        reader.push(reader.error(Code::ConflictingKeys, span, message));
+        return None;
+    }
+    match token {
+        Some(_) => token_read.map(Auth::Token),
+        None => Some(Auth::Basic { username: username_read?, password: password_read? }),
+    }
+}
+
+fn mirrors(reader: &mut Reader<'_>, field: Field<'_>) -> Vec<Host> {
+    let mut mirrors = Vec::new();
+    for text in reader.texts(field).unwrap_or_default() {
+        match parse_host(&text.value) {
+            Ok(host) => mirrors.push(host),
+            Err((message, label)) => {
+                let error = reader.error(Code::InvalidHost, text.span, message);
+                reader.push(error.label(label));
+            }
+        }
+    }
+    mirrors
+}
+
+/// A host, or what is wrong and why; a URL, which may have a password, is not quoted.
+pub(crate) fn parse_host(text: &str) -> Result<Host, (String, String)> {
+    if text.contains("://") {
+        return Err((
+            "a registry is written without a scheme".to_owned(),
+            "only the host, and the port if it has one".to_owned(),
+        ));
+    }
+    text.parse().map_err(|error: InvalidName| {
+        let why = match text.contains('/') {
+            true => "only the host, without a path".to_owned(),
+            false => error.problem().to_owned(),
+        };
+        (format!("`{}` is not a registry", text.escape_debug()), why)
+    })
+}
+
+fn endpoint(reader: &mut Reader<'_>, field: Field<'_>, host: &Host, insecure: bool) -> Option<Url> {
+    let text = reader.text(field)?;
+    let refused = |label: &str| {
+        let message =
+            "`endpoint` must be the URL of a server, such as `https://proxy.example:8443`";
+        reader.error(Code::InvalidUrl, text.span, message).label(label)
+    };
+    let problem = match Url::parse(&text.value) {
+        _ if !text.value.contains("://") => refused("it must begin with `https://`"),
+        Err(error) => refused(&error.to_string()),
+        Ok(url) if !url.has_host() => refused("it has no host"),
+        Ok(url) if !matches!(url.scheme(), "https" | "http") => {
+            refused("it must begin with `https://`")
+        }
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            refused("it must not have a user or a password").help("write them into `auth`")
+        }
+        Ok(url) if url.path() != "/" || url.query().is_some() || url.fragment().is_some() => {
+            refused("it must not have a path, a query or a fragment")
+        }
+        Ok(url) if url.scheme() == "http" && !insecure && !is_loopback(&url) => {
+            refused("this is plain http")
+                .help(format!("write `https://`, or allow it: `insecure: true` for `{host}`"))
+        }
+        Ok(url) => return Some(url),
+    };
+    reader.push(problem);
+    None
+}
+
+fn is_loopback(url: &Url) -> bool {
+    url.host_str().and_then(|host| host.parse::<Host>().ok()).is_some_and(|host| host.is_loopback())
+}

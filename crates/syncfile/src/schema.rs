@@ -1,0 +1,234 @@
+//! The JSON Schema of the sync file, for editors.
+//!
+//! It is written by hand, because editors show its texts; the tests hold it and the reader
+//! together, key by key and example by example.
+
+/// The JSON Schema (draft 2020-12) of a sync file.
+pub fn schema() -> &'static str {
+    include_str!("../../../schema/sync-file.schema.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use serde_json::{Map, Value};
+
+    use super::*;
+    use crate::yaml::{self, Content, Node};
+    use crate::{Code, Defaults, Diagnostic, Input, Severity, load};
+
+    fn parsed_schema() -> Value {
+        serde_json::from_str(schema()).expect("JSON")
+    }
+
+    fn validator() -> jsonschema::Validator {
+        jsonschema::draft202012::new(&parsed_schema()).expect("a schema")
+    }
+
+    /// A tree as the JSON that an editor's YAML extension checks (YAML 1.2 core schema).
+    fn json(node: &Node) -> Value {
+        match &node.content {
+            Content::Scalar { .. } if node.is_null() => Value::Null,
+            Content::Scalar { text, plain: true } => match text.as_str() {
+                "true" => Value::Bool(true),
+                "false" => Value::Bool(false),
+                _ => text
+                    .parse::<i64>()
+                    .map(Value::from)
+                    .or_else(|_| text.parse::<f64>().map(Value::from))
+                    .unwrap_or_else(|_| Value::String(text.clone())),
+            },
+            Content::Scalar { text, .. } => Value::String(text.clone()),
+            Content::List(items) => items.iter().map(json).collect(),
+            Content::Mapping(entries) => {
+                let key = |key: &Node| match &key.content {
+                    Content::Scalar { text, .. } => text.clone(),
+                    Content::List(_) | Content::Mapping(_) => panic!("a key that is no string"),
+                };
+                Value::Object(entries.iter().map(|(k, v)| (key(k), json(v))).collect::<Map<_, _>>())
+            }
+        }
+    }
+
+    fn is_valid(text: &str) -> bool {
+        let root = yaml::parse(text).root.expect("YAML");
+        validator().is_valid(&json(&root))
+    }
+
+    /// Everything that is told about a text beside another file, with a prefix given.
+    fn told(text: &str) -> Vec<Diagnostic> {
+        let defaults =
+            Defaults { target_repo_prefixes: vec!["registry.example.com/mirror".into()] };
+        let other = Input::Stdin("images: [{ source: example:1 }]".to_owned());
+        match load(&[Input::Stdin(text.to_owned()), other], &defaults) {
+            Ok(loaded) => loaded.warnings,
+            Err(diagnostics) => diagnostics.into_iter().collect(),
+        }
+    }
+
+    #[test]
+    fn the_schema_is_one_of_its_draft() {
+        assert!(jsonschema::meta::is_valid(&parsed_schema()));
+    }
+
+    #[test]
+    fn the_schema_has_exactly_the_keys_that_are_read() {
+        let text = "
+zzzzzzzzzz: 1
+images:
+- { source: a:1, zzzzzzzzzz: 1, tags: { zzzzzzzzzz: 1 } }
+registries:
+  r.example:
+    zzzzzzzzzz: 1
+    auth: { username: { zzzzzzzzzz: 1 }, zzzzzzzzzz: 1 }
+    clientCertificate: { zzzzzzzzzz: 1 }
+repositories:
+- { zzzzzzzzzz: 1, image: { zzzzzzzzzz: 1 }, chart: { zzzzzzzzzz: 1 } }
+";
+        let schema = parsed_schema();
+        let mut compared = 0;
+        for found in told(text).iter().filter(|found| found.code == Code::UnknownKey) {
+            let help = found.help.first().expect("the keys that are known");
+            let (what, keys) = help.split_once(" has ").expect("what has them");
+            let read: BTreeSet<&str> = keys.split(", ").map(|key| key.trim_matches('`')).collect();
+            let at = match what {
+                "a sync file" => "/properties",
+                "an image" => "/$defs/image/properties",
+                "`tags`" => "/$defs/tagSelection/properties",
+                "a registry" => "/$defs/registry/properties",
+                "`auth`" => "/$defs/auth/properties",
+                "a secret" => "/$defs/secret/properties",
+                "`clientCertificate`" => "/$defs/registry/properties/clientCertificate/properties",
+                "an ECR repository" => "/$defs/repository/properties",
+                "`image`" => "/$defs/repository/properties/image/properties",
+                "`chart`" => "/$defs/repository/properties/chart/properties",
+                other => panic!("{other} is not compared with the schema"),
+            };
+            let described = schema.pointer(at).and_then(Value::as_object).expect(at);
+            assert_eq!(read, described.keys().map(String::as_str).collect(), "{at}");
+            compared += 1;
+        }
+        assert_eq!(compared, 10);
+    }
+
+    #[test]
+    fn every_part_of_the_schema_has_a_description() {
+        fn check(at: &str, value: &Value) {
+            let Value::Object(object) = value else { return };
+            if let Some(Value::Object(properties)) = object.get("properties") {
+                for (key, value) in properties {
+                    let described = value.get("description").is_some()
+                        || value.get("$ref").is_some_and(|name| name != "#/$defs/tags");
+                    assert!(described, "{at}/{key}");
+                }
+            }
+            object.iter().for_each(|(key, value)| check(&format!("{at}/{key}"), value));
+        }
+        check("", &parsed_schema());
+    }
+
+    #[test]
+    fn the_schema_accepts_lists_as_people_have_them() {
+        for entry in fs::read_dir("tests/data/lists").expect("the folder is there") {
+            let file = entry.expect("an entry").path();
+            let text = fs::read_to_string(&file).expect("a file");
+            // Merge keys are no part of the core schema; editors expand them by themselves.
+            assert!(is_valid(&text) || text.contains("<<"), "{}", file.display());
+        }
+    }
+
+    #[test]
+    fn the_schema_refuses_what_the_reader_refuses() {
+        let image = |keys: &str| format!("images: [{{ source: a:1, {keys} }}]");
+        let registry = |keys: &str| format!("registries: {{ r.example: {{ {keys} }} }}");
+        let wrong = [
+            "images: a".to_owned(),
+            "images: [a:1]".into(),
+            "images: [{ tag: a }]".into(),
+            "imgaes: []".into(),
+            "targetRepoPrefix: []".into(),
+            "sign: maybe".into(),
+            "registries: [r.example]".into(),
+            "registries: { r.example/path: {} }".into(),
+            "repositories: [{}]".into(),
+            image("tag: [a]"),
+            image("platform: [linux/amd64]"),
+            image("destination: {}"),
+            image("destination: r.example/a, target: r.example/b"),
+            image("tags: [a]"),
+            image("tags: { latest: 0 }"),
+            image("amd64Only: 1"),
+            registry("concurrency: 0"),
+            registry("rate: 0"),
+            registry("rate: fast"),
+            registry("insecure: 1"),
+            registry("endpoint: proxy.example"),
+            registry("mirrors: a.example"),
+            registry("clientCertificate: { cert: a.pem }"),
+            registry("auth: { username: u }"),
+            registry("auth: { username: u, password: { env: P }, token: { env: T } }"),
+            registry("auth: { username: u, password: { env: P, file: p } }"),
+            registry("auth: { username: u, password: {} }"),
+        ];
+        for text in wrong {
+            let errors = told(&text);
+            assert!(errors.iter().any(|found| found.severity == Severity::Error), "{text}");
+            assert!(!is_valid(&text), "the schema accepts {text}");
+        }
+    }
+
+    /// The code blocks of the reference that are YAML, each with what stands beside its fence.
+    fn examples(text: &str) -> Vec<(&str, &str)> {
+        let blocks = text.split("\n```yaml").skip(1).map(|block| {
+            let (mark, rest) = block.split_once('\n').expect("a line after the fence");
+            let (example, _) = rest.split_once("```").expect("a fence at the end");
+            (mark.trim(), example)
+        });
+        blocks.collect()
+    }
+
+    #[test]
+    fn the_examples_of_the_reference_do_what_it_says() {
+        let file = Path::new("../../docs/sync-file.md");
+        let text = fs::read_to_string(file).expect("the reference");
+        let examples = examples(&text);
+        assert!(examples.len() > 20, "{} examples", examples.len());
+        for (mark, example) in examples {
+            let found = told(example);
+            let told: Vec<String> = found
+                .iter()
+                .map(|found| format!("{}={}", found.severity.as_str(), found.code))
+                .collect();
+            let wanted: Vec<&str> = mark.split_whitespace().collect();
+            assert_eq!(told, wanted, "{example}");
+            if !mark.starts_with("error") {
+                assert!(is_valid(example), "the schema refuses {example}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_reference_names_every_key_and_every_code() {
+        let text = fs::read_to_string("../../docs/sync-file.md").expect("the reference");
+        fn keys<'v>(value: &'v Value, names: &mut BTreeSet<&'v str>) {
+            let Value::Object(object) = value else { return };
+            if let Some(Value::Object(properties)) = object.get("properties") {
+                names.extend(properties.keys().map(String::as_str));
+            }
+            object.values().for_each(|value| keys(value, names));
+        }
+        let schema = parsed_schema();
+        let mut names = BTreeSet::new();
+        keys(&schema, &mut names);
+        for name in names {
+            let named = [format!("`{name}`"), format!("{name}:")].iter().any(|n| text.contains(n));
+            assert!(named, "`{name}`");
+        }
+        for code in Code::ALL {
+            assert!(text.contains(&format!("| `{code}` ")), "{code}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! [`SyncFile`]: what one or several sync files ask for, with nothing left to check.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use oci::{Host, Source, Target};
+
+use crate::registry::RegistryEntry;
+
+/// What is wanted, of all files together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SyncFile {
+    /// The images, in the order of the files. No target is in there twice.
+    pub images: Vec<Image>,
+    /// How registries are reached, where a default does not fit.
+    pub registries: BTreeMap<Host, RegistryEntry>,
+}
+
+/// One image and where it goes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Image {
+    /// Where it comes from.
+    pub source: Source,
+    /// The source as it stands in the file.
+    pub written: String,
+    /// Where it goes, at least one place; it is the same content everywhere.
+    pub targets: Vec<Target>,
+    /// Where it is asked for.
+    pub origin: Origin,
+}
+
+/// Where something is asked for.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Origin {
+    /// The file as it was given; `<stdin>` for standard input.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
+    }
+}
