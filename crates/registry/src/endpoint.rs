@@ -1,0 +1,458 @@
+//! [`Endpoint`]: one registry, and how any request to it is made: paced, authenticated, redirected,
+//! tried again. The operations above say what to ask; this says how to get an answer.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::sync::atomic::{AtomicU8, AtomicU32};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use oci::{Digest, Host, Repository};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::answer::{Answer, Opened, read_capped, text};
+use crate::auth::{Access, Auth, Challenge, Flights, Shown, lock};
+use crate::credential::CredentialSource;
+use crate::error::{ErrorKind, Failure};
+use crate::gate::{Gate, Lane};
+use crate::profile::Profile;
+use crate::redirect::{self, MOST_REDIRECTS};
+use crate::refusal;
+use crate::retry::retry;
+use crate::settings::{RegistrySettings, RetryPolicy, Settings, Timeouts};
+use crate::transport::{Message, Peer, Pool, Transport, server_of};
+
+/// So long a registry that could not be reached is not tried again.
+const GIVEN_UP_FOR: Duration = Duration::from_secs(10);
+
+/// So often a request is repeated with another credential or token: for a challenge that was not
+/// known, for a token that is no longer taken, and for a credential that was changed meanwhile.
+const MOST_REFUSALS: usize = 3;
+
+/// One registry.
+pub(crate) struct Endpoint {
+    pub(crate) host: Host,
+    pub(crate) profile: &'static Profile,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) attempts: u32,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) learned: Learned,
+    /// Where the registry may be, first the best.
+    candidates: Vec<Url>,
+    /// Where it is.
+    base: OnceLock<Url>,
+    arrivals: Flights<(), ()>,
+    given_up: Mutex<Option<(Instant, Failure)>>,
+    transport: Transport,
+    gate: Gate,
+    auth: Arc<Auth>,
+}
+
+/// What a registry turned out to do.
+#[derive(Default)]
+pub(crate) struct Learned {
+    /// How many mounts failed with an error since the last that did not.
+    pub(crate) failed_mounts: AtomicU32,
+    /// The way it takes blobs; see `blob_upload`.
+    pub(crate) upload_way: AtomicU8,
+    /// Repositories without the referrers API.
+    pub(crate) no_referrers_api: Mutex<HashSet<Repository>>,
+    /// Blobs that it gave wrong bytes for.
+    pub(crate) wrong_blobs: Mutex<HashSet<Digest>>,
+}
+
+/// One request, as often as it takes.
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) access: Access,
+    pub(crate) pool: Pool,
+    /// Whether redirects are followed; only GET and HEAD are.
+    pub(crate) follow: bool,
+    /// Whether temporary failures are returned at once.
+    pub(crate) once: bool,
+    /// Whether the answer may take as long as the end of an upload.
+    pub(crate) patient: bool,
+}
+
+impl Request {
+    pub(crate) fn new(method: Method, url: Url, access: Access) -> Self {
+        Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            access,
+            pool: Pool::Small,
+            follow: false,
+            once: false,
+            patient: false,
+        }
+    }
+
+    pub(crate) fn header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    pub(crate) fn following(mut self) -> Self {
+        self.follow = true;
+        self
+    }
+
+    pub(crate) fn bulk(mut self) -> Self {
+        self.pool = Pool::Bulk;
+        self
+    }
+
+    pub(crate) fn once(mut self) -> Self {
+        self.once = true;
+        self
+    }
+
+    pub(crate) fn patient(mut self) -> Self {
+        self.patient = true;
+        self
+    }
+
+    pub(crate) fn body(mut self, body: Bytes) -> Self {
+        self.body = body;
+        self
+    }
+}
+
+impl Endpoint {
+    pub(crate) fn new(
+        host: &Host,
+        settings: &Settings,
+        registry: &RegistrySettings,
+        transport: Transport,
+        source: Arc<dyn CredentialSource>,
+    ) -> Self {
+        let profile = Profile::of(host);
+        let Settings { retry, attempts, timeouts, .. } = *settings;
+        let concurrency = registry.concurrency.unwrap_or(settings.concurrency);
+        let auth =
+            Auth::new(host.clone(), transport.clone(), source, retry, attempts, timeouts.idle);
+        Self {
+            host: host.clone(),
+            profile,
+            retry,
+            attempts,
+            timeouts,
+            learned: Learned::default(),
+            candidates: candidates(host, profile, registry),
+            base: OnceLock::new(),
+            arrivals: Flights::default(),
+            given_up: Mutex::default(),
+            transport,
+            gate: Gate::new(concurrency, registry.rate, retry.longest_retry_after),
+            auth,
+        }
+    }
+
+    /// Where the registry is, as `scheme://host[:port]/`. Finds out with the first request: whether
+    /// it speaks TLS, and what it asks for.
+    pub(crate) async fn base(self: &Arc<Self>) -> Result<&Url, Failure> {
+        loop {
+            if let Some(base) = self.base.get() {
+                return Ok(base);
+            }
+            if let Some((when, failure)) = &*lock(&self.given_up)
+                && when.elapsed() < GIVEN_UP_FOR
+            {
+                return Err(failure.clone());
+            }
+            let endpoint = Arc::clone(self);
+            self.arrivals.join((), |()| true, || endpoint.arrive().boxed()).await?;
+        }
+    }
+
+    async fn arrive(self: Arc<Self>) -> Result<(), Failure> {
+        match retry(&self.retry, self.attempts, |_| self.ping()).await {
+            Ok(base) => {
+                let _ = self.base.set(base);
+                Ok(())
+            }
+            Err(failure) => {
+                *lock(&self.given_up) = Some((Instant::now(), failure.clone()));
+                Err(failure)
+            }
+        }
+    }
+
+    async fn ping(&self) -> Result<Url, Failure> {
+        let _permit = self.gate.enter(Lane::Requests).await?;
+        let mut last = Failure::new(ErrorKind::Unsupported, "the registry's name is no URL's");
+        for base in &self.candidates {
+            let url = base.join("v2/").unwrap_or_else(|_| base.clone());
+            let (method, headers, body) = (Method::GET, HeaderMap::new(), Bytes::new().into());
+            let message = Message { method, url, headers, body };
+            let mut response =
+                match self.transport.send(Peer::Registry, Pool::Small, message, None).await {
+                    Ok(response) => response,
+                    Err(broken) => {
+                        let next = broken.no_tls;
+                        last = broken.failure;
+                        if next { continue } else { break }
+                    }
+                };
+            if response.status() == StatusCode::UNAUTHORIZED
+                && let Some(challenge) = Challenge::of(response.headers())
+            {
+                self.auth.learn(&challenge, base)?;
+            }
+            let failure = self.refusal(&mut response, &server_of(base)).await;
+            // Whatever else there is at `/v2/`, there may be repositories below it.
+            return if failure.is_temporary() { Err(failure) } else { Ok(base.clone()) };
+        }
+        Err(last)
+    }
+
+    /// The URL of a path below the base, such as `v2/…`.
+    pub(crate) async fn url(self: &Arc<Self>, path: &str) -> Result<Url, Failure> {
+        self.base().await?.join(path).map_err(|_| {
+            Failure::new(ErrorKind::Unsupported, format!("`{path}` cannot be part of a URL"))
+        })
+    }
+
+    /// Makes a request and reads the answer, of at most `limit` bytes.
+    pub(crate) async fn call(
+        self: &Arc<Self>,
+        request: &Request,
+        limit: u64,
+    ) -> Result<Answer, Failure> {
+        self.persist(request, |pool| async move {
+            self.attempt(request, pool, Lane::Requests).await?.read(limit).await
+        })
+        .await
+    }
+
+    /// Makes a request for a blob's content, which is read as it comes.
+    pub(crate) async fn open(self: &Arc<Self>, request: &Request) -> Result<Opened, Failure> {
+        self.persist(request, |pool| self.attempt(request, pool, Lane::Reads)).await
+    }
+
+    async fn persist<T, A, F>(&self, request: &Request, attempt: A) -> Result<T, Failure>
+    where
+        A: Fn(Pool) -> F,
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let attempts = if request.once { 1 } else { self.attempts };
+        // HTTP/2 connections break in more ways than HTTP/1.1 ones (REFUSED_STREAM, GOAWAY), and a
+        // new request may land on the same one; so further attempts do without it.
+        let pool = |number| if number > 1 { Pool::Bulk } else { request.pool };
+        retry(&self.retry, attempts, |number| attempt(pool(number))).await
+    }
+
+    /// One attempt, with as many rounds as it takes to say who we are.
+    async fn attempt(
+        self: &Arc<Self>,
+        request: &Request,
+        pool: Pool,
+        lane: Lane,
+    ) -> Result<Opened, Failure> {
+        let permit = self.gate.enter(lane).await?;
+        let mut shown = self.auth.show(&request.access).await?;
+        let mut refusals = 0;
+        loop {
+            let (mut response, url, peer) = self.follow(request, pool, &shown).await?;
+            let server = server_of(&url);
+            if response.status().is_success() {
+                let idle = self.timeouts.idle;
+                return Ok(Opened { response, url, server, idle, permit });
+            }
+            let failure = self.refusal(&mut response, &server).await;
+            if peer == Peer::Other {
+                let refused = matches!(failure.kind(), ErrorKind::Unauthorized | ErrorKind::Denied);
+                // We are not known there: what was refused is the registry's signature, which may
+                // have expired. Asked again, the registry makes a new one.
+                return Err(if refused && request.method == Method::GET {
+                    failure.of_kind(ErrorKind::Server).temporary()
+                } else {
+                    failure
+                });
+            }
+            refusals += 1;
+            let again = if refusals > MOST_REFUSALS {
+                None
+            } else {
+                self.after(&shown, &failure, response.headers(), &request.access).await?
+            };
+            match again {
+                Some(again) => shown = again,
+                None => return Err(self.explain(failure, &request.access).await),
+            }
+        }
+    }
+
+    /// Sends a body that can be sent only once, and returns the answer's head.
+    ///
+    /// If the registry does not take what we show, the failure is temporary where another attempt
+    /// would show something else.
+    pub(crate) async fn send_once(
+        self: &Arc<Self>,
+        request: Request,
+        body: reqwest::Body,
+        length: u64,
+    ) -> Result<Answer, Failure> {
+        let base = self.base().await?;
+        let _permit = self.gate.enter(Lane::Requests).await?;
+        let peer =
+            if redirect::same_origin(base, &request.url) { Peer::Registry } else { Peer::Other };
+        let Request { method, url, mut headers, access, .. } = request;
+        headers.insert(CONTENT_LENGTH, length.into());
+        let shown = match peer {
+            Peer::Registry => self.auth.show(&access).await?,
+            Peer::Other => Shown::Nothing,
+        };
+        headers.extend(shown.header().map(|value| (AUTHORIZATION, value)));
+        let message = Message { method, url: url.clone(), headers, body };
+        let sent = self.transport.send(peer, Pool::Bulk, message, Some(Duration::MAX)).await;
+        let mut response = sent.map_err(|broken| broken.failure)?;
+        let server = server_of(&url);
+        if response.status().is_success() {
+            let limit = refusal::BODY_LIMIT;
+            // All that matters is in the head; a body that breaks changes nothing.
+            let _ = read_capped(&mut response, limit, self.timeouts.idle, &server).await;
+            let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+            return Ok(Answer { status, headers, url, content: Bytes::new() });
+        }
+        let failure = self.refusal(&mut response, &server).await;
+        if peer == Peer::Registry
+            && self.after(&shown, &failure, response.headers(), &access).await?.is_some()
+        {
+            return Err(failure.temporary());
+        }
+        Err(self.explain(failure, &access).await)
+    }
+
+    /// What to show after a failure, if that may help.
+    async fn after(
+        self: &Arc<Self>,
+        shown: &Shown,
+        failure: &Failure,
+        headers: &HeaderMap,
+        access: &Access,
+    ) -> Result<Option<Shown>, Failure> {
+        if !failure.is(StatusCode::UNAUTHORIZED) && !refusal::says_expired(failure) {
+            return Ok(None);
+        }
+        let challenge = Challenge::of(headers);
+        if let Some(challenge) = &challenge {
+            self.auth.learn(challenge, self.base().await?)?;
+        }
+        self.auth.show_after(shown, challenge.as_ref(), access).await
+    }
+
+    /// Sends a request and follows redirects: never with a credential to another server.
+    async fn follow(
+        self: &Arc<Self>,
+        request: &Request,
+        pool: Pool,
+        shown: &Shown,
+    ) -> Result<(reqwest::Response, Url, Peer), Failure> {
+        let base = self.base().await?;
+        let mut url = request.url.clone();
+        let mut peer = Peer::Registry;
+        for _ in 0..=MOST_REDIRECTS {
+            if !redirect::same_origin(base, &url) {
+                peer = Peer::Other;
+            }
+            let mut headers = request.headers.clone();
+            if peer == Peer::Registry {
+                headers.extend(shown.header().map(|value| (AUTHORIZATION, value)));
+            }
+            if request.method != Method::GET && request.method != Method::HEAD {
+                headers.insert(CONTENT_LENGTH, request.body.len().into());
+            }
+            let (method, body) = (request.method.clone(), request.body.clone().into());
+            let message = Message { method, url: url.clone(), headers, body };
+            let timeout = request.patient.then_some(self.timeouts.commit);
+            let sent = self.transport.send(peer, pool, message, timeout).await;
+            let response = sent.map_err(|broken| broken.failure)?;
+            let location = text(response.headers(), LOCATION);
+            let moved = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+            match location {
+                Some(location) if moved && request.follow => {
+                    url = redirect::next(base, &url, location)?;
+                }
+                _ => return Ok((response, url, peer)),
+            }
+        }
+        let message = format!("more than {MOST_REDIRECTS} redirects");
+        Err(Failure::new(ErrorKind::Protocol, message))
+    }
+
+    /// Reads what an answer that is no success says, and heeds its wish to be left alone.
+    async fn refusal(&self, response: &mut reqwest::Response, server: &str) -> Failure {
+        let (limit, idle) = (refusal::BODY_LIMIT, self.timeouts.idle);
+        let body = read_capped(response, limit, idle, server).await.map(|body| body.content);
+        let body = body.unwrap_or_default();
+        let failure = refusal::failure(server, response.status(), response.headers(), &body);
+        if failure.kind() != ErrorKind::RateLimited {
+            return failure;
+        }
+        // Without a word on how long: as long as the failed request itself waits, at least.
+        self.gate.hold(failure.delay().unwrap_or(self.retry.first_delay));
+        match self.profile.rate_limited {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+
+    async fn explain(&self, failure: Failure, access: &Access) -> Failure {
+        match failure.kind() {
+            ErrorKind::Unauthorized | ErrorKind::Denied => self.auth.explain(failure, access).await,
+            _ => failure,
+        }
+    }
+}
+
+/// The URLs where a registry may be.
+fn candidates(host: &Host, profile: &Profile, settings: &RegistrySettings) -> Vec<Url> {
+    let schemes: &[&str] = match (&settings.endpoint, settings.plain_http) {
+        (Some(endpoint), _) if endpoint.scheme() == "http" => &["http"],
+        (Some(_), _) | (None, Some(false)) => &["https"],
+        (None, Some(true)) => &["http"],
+        (None, None) if host.is_loopback() => &["https", "http"],
+        (None, None) => &["https"],
+    };
+    let name = profile.api_host.unwrap_or(host.as_str());
+    schemes.iter().filter_map(|scheme| Url::parse(&format!("{scheme}://{name}/")).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_only_on_loopback_or_when_asked() {
+        let endpoint = |url: &str| RegistrySettings {
+            endpoint: Some(url.parse().unwrap()),
+            ..RegistrySettings::default()
+        };
+        let plain = |plain_http| RegistrySettings { plain_http, ..RegistrySettings::default() };
+        let table: &[(&str, RegistrySettings, &[&str])] = &[
+            ("r.example", plain(None), &["https://r.example/"]),
+            ("docker.io", plain(None), &["https://registry-1.docker.io/"]),
+            ("r.example:5000", plain(Some(true)), &["http://r.example:5000/"]),
+            ("localhost:5000", plain(None), &["https://localhost:5000/", "http://localhost:5000/"]),
+            ("[::1]:5000", plain(Some(false)), &["https://[::1]:5000/"]),
+            ("r.example", endpoint("http://127.0.0.1:1"), &["http://r.example/"]),
+            ("localhost", endpoint("https://127.0.0.1:1"), &["https://localhost/"]),
+        ];
+        for (host, settings, expected) in table {
+            let host = host.parse().unwrap();
+            let found = candidates(&host, Profile::of(&host), settings);
+            assert_eq!(found.iter().map(Url::as_str).collect::<Vec<_>>(), *expected, "{host}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The distribution protocol, client side.
+//!
+//! A [`Client`] knows how to reach registries: TLS, authentication, pacing, retries. A
+//! [`RepositoryClient`] asks one repository for manifests, blobs, tags and referrers, and gives it
+//! new ones. What it hands out was checked against its digest; what it does not understand it
+//! calls an [`Error`], never "nothing there".
+//!
+//! The client knows no cloud and no file with passwords: it asks its [`CredentialSource`] when a
+//! registry demands to know who we are.
+
+mod answer;
+mod auth;
+mod blob_read;
+mod blob_upload;
+mod client;
+mod credential;
+mod endpoint;
+mod error;
+mod gate;
+mod link;
+mod manifests;
+mod profile;
+mod redirect;
+mod referrers;
+mod refusal;
+mod repository;
+mod retry;
+mod settings;
+mod tags;
+mod tls;
+mod transport;
+mod upload_body;
+
+pub use blob_read::BlobReader;
+pub use blob_upload::{Upload, UploadSession};
+pub use client::Client;
+pub use credential::{AnonymousEverywhere, Credential, CredentialError, CredentialSource};
+pub use error::{Error, ErrorKind};
+pub use manifests::ManifestReceipt;
+pub use referrers::{Referrers, ReferrersSource};
+pub use repository::RepositoryClient;
+pub use settings::{
+    ClientCertificate, RegistrySettings, RetryPolicy, Settings, SettingsError, Timeouts,
+};

@@ -1,0 +1,244 @@
+//! Where a registry may send us: redirects, upload locations and token servers.
+//!
+//! What a registry answers is not to be believed blindly: it must not turn https into http, and
+//! not make us knock at addresses inside the network that we run in (server-side request forgery).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use url::{Host, Url};
+
+use crate::error::{ErrorKind, Failure};
+
+/// At most so many redirects are followed for one request.
+pub(crate) const MOST_REDIRECTS: usize = 5;
+
+/// Resolves the `Location` that was answered to a request for `from`.
+pub(crate) fn next(registry: &Url, from: &Url, location: &str) -> Result<Url, Failure> {
+    let url = from
+        .join(location)
+        .map_err(|_| refused("the registry answered with a Location that is no URL"))?;
+    guard(registry, url, from.scheme() == "https", "the registry sends us on to")
+}
+
+/// Checks the token server that a challenge names.
+pub(crate) fn realm(registry: &Url, realm: &str) -> Result<Url, Failure> {
+    let url = Url::parse(realm)
+        .map_err(|_| refused("the registry names a token server (realm) that is no URL"))?;
+    guard(registry, url, registry.scheme() == "https", "the registry's token server is")
+}
+
+/// Whether both are the same server: scheme, host and port.
+pub(crate) fn same_origin(one: &Url, other: &Url) -> bool {
+    one.scheme() == other.scheme()
+        && one.host() == other.host()
+        && one.port_or_known_default() == other.port_or_known_default()
+}
+
+/// A URL as it may be shown: what stands in a query or before an `@` may be a secret.
+pub(crate) fn shown(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+}
+
+fn guard(registry: &Url, mut url: Url, secure: bool, what: &str) -> Result<Url, Failure> {
+    url.set_fragment(None);
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(refused(format!("{what} a `{}:` URL", url.scheme())));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refused(format!("{what} a URL with a user name in it")));
+    }
+    if secure && url.scheme() == "http" {
+        return Err(refused(format!("{what} `{}`, which is not encrypted", shown(&url))).hint(
+            "a proxy in front of the registry probably drops `X-Forwarded-Proto: https`; set it there",
+        ));
+    }
+    let (from, to) = (Zone::of(registry), Zone::of(&url));
+    if registry.host() != url.host() && !from.reaches(to) {
+        return Err(refused(format!("{what} `{}`, an address inside a network", shown(&url)))
+            .hint("give that server a name, and let the registry use it"));
+    }
+    Ok(url)
+}
+
+fn refused(message: impl Into<String>) -> Failure {
+    Failure::new(ErrorKind::Protocol, message)
+}
+
+/// What part of the network a URL's host lies in, as far as its text says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Zone {
+    /// A public address, or a name: names are not resolved here.
+    Open,
+    /// A private network's address.
+    Private,
+    /// This machine.
+    Loopback,
+    /// A link-local address, where clouds have their metadata services; and what is no address of
+    /// a server at all.
+    LinkLocal,
+}
+
+impl Zone {
+    /// Whether a registry here may send us there.
+    fn reaches(self, to: Self) -> bool {
+        match self {
+            Self::Open => to == Self::Open,
+            Self::Private => matches!(to, Self::Open | Self::Private),
+            Self::Loopback => to != Self::LinkLocal,
+            Self::LinkLocal => true,
+        }
+    }
+
+    fn of(url: &Url) -> Self {
+        match url.host() {
+            Some(Host::Ipv4(address)) => Self::of_v4(address),
+            Some(Host::Ipv6(address)) => Self::of_v6(address),
+            Some(Host::Domain(name)) => {
+                let name = name.trim_end_matches('.');
+                match name.parse::<IpAddr>() {
+                    Ok(IpAddr::V4(address)) => Self::of_v4(address),
+                    Ok(IpAddr::V6(address)) => Self::of_v6(address),
+                    Err(_) if name == "localhost" || name.ends_with(".localhost") => Self::Loopback,
+                    Err(_) => Self::Open,
+                }
+            }
+            None => Self::LinkLocal,
+        }
+    }
+
+    fn of_v4(address: Ipv4Addr) -> Self {
+        let [first, second, ..] = address.octets();
+        if address.is_loopback() {
+            Self::Loopback
+        } else if address.is_link_local()
+            || first == 0
+            || address.is_multicast()
+            || address.is_broadcast()
+        {
+            Self::LinkLocal
+        } else if address.is_private() || (first == 100 && (64..128).contains(&second)) {
+            Self::Private
+        } else {
+            Self::Open
+        }
+    }
+
+    fn of_v6(address: Ipv6Addr) -> Self {
+        if let Some(v4) = address.to_ipv4_mapped() {
+            return Self::of_v4(v4);
+        }
+        if address.is_loopback() {
+            Self::Loopback
+        } else if address.is_unicast_link_local()
+            || address.is_unspecified()
+            || address.is_multicast()
+        {
+            Self::LinkLocal
+        } else if address.is_unique_local() {
+            Self::Private
+        } else {
+            Self::Open
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn locations_are_resolved_as_urls_are() {
+        let from = url("https://r.example:5000/v2/a/blobs/uploads/");
+        let table = [
+            (
+                "/v2/a/blobs/uploads/1?_state=x",
+                "https://r.example:5000/v2/a/blobs/uploads/1?_state=x",
+            ),
+            ("1?_state=x", "https://r.example:5000/v2/a/blobs/uploads/1?_state=x"),
+            ("https://r.example:5000/x", "https://r.example:5000/x"),
+            ("//cdn.example/x?sig=1", "https://cdn.example/x?sig=1"),
+            ("https://cdn.example/x#f", "https://cdn.example/x"),
+        ];
+        for (location, expected) in table {
+            assert_eq!(next(&from, &from, location).unwrap(), url(expected), "{location}");
+        }
+    }
+
+    #[test]
+    fn some_places_are_not_gone_to() {
+        let table = [
+            ("https://r.example", "http://r.example/x", false),
+            ("https://r.example", "http://cdn.example/x", false),
+            ("http://r.example", "http://cdn.example/x", true),
+            ("http://r.example", "https://cdn.example/x", true),
+            ("https://r.example", "ftp://cdn.example/x", false),
+            ("https://r.example", "https://u:p@cdn.example/x", false),
+            ("https://r.example", "https://10.0.0.1/x", false),
+            ("https://r.example", "https://192.168.1.1/x", false),
+            ("https://r.example", "https://100.64.0.1/x", false),
+            ("https://r.example", "https://127.0.0.1/x", false),
+            ("https://r.example", "https://127.1/x", false),
+            ("https://r.example", "https://2130706433/x", false),
+            ("https://r.example", "https://localhost/x", false),
+            ("https://r.example", "https://a.localhost./x", false),
+            ("https://r.example", "https://169.254.169.254/x", false),
+            ("https://r.example", "https://0.0.0.0/x", false),
+            ("https://r.example", "https://[::1]/x", false),
+            ("https://r.example", "https://[::ffff:10.0.0.1]/x", false),
+            ("https://r.example", "https://[fe80::1]/x", false),
+            ("https://r.example", "https://[fd00::1]/x", false),
+            ("https://r.example", "https://8.8.8.8/x", true),
+            ("https://10.0.0.1:5000", "https://10.0.0.1/x", true),
+            ("https://10.0.0.1:5000", "https://10.0.0.2/x", true),
+            ("https://10.0.0.1:5000", "https://127.0.0.1/x", false),
+            ("https://10.0.0.1:5000", "https://169.254.169.254/x", false),
+            ("http://127.0.0.1:5000", "http://127.0.0.1:6000/x", true),
+            ("http://127.0.0.1:5000", "http://10.0.0.1:6000/x", true),
+            ("http://127.0.0.1:5000", "http://169.254.169.254/x", false),
+            ("http://localhost:5000", "http://127.0.0.1:6000/x", true),
+        ];
+        for (registry, location, allowed) in table {
+            let registry = url(registry);
+            let result = next(&registry, &registry, location);
+            assert_eq!(result.is_ok(), allowed, "{registry} → {location}");
+        }
+    }
+
+    #[test]
+    fn token_servers_are_encrypted_where_the_registry_is() {
+        let table = [
+            ("https://r.example", "https://auth.example/token?a=b", true),
+            ("https://r.example", "http://auth.example/token", false),
+            ("https://r.example", "https://169.254.169.254/token", false),
+            ("https://r.example", "/token", false),
+            ("http://r.example", "http://auth.example/token", true),
+        ];
+        for (registry, location, allowed) in table {
+            assert_eq!(realm(&url(registry), location).is_ok(), allowed, "{location}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let table = [
+            ("https://a/x", "https://a:443/y", true),
+            ("https://a", "http://a", false),
+            ("https://a", "https://a:444", false),
+            ("https://a", "https://b", false),
+        ];
+        for (one, other, same) in table {
+            assert_eq!(same_origin(&url(one), &url(other)), same, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_secret_is_not_shown() {
+        let signed = url("https://user:pass@cdn.example:8443/blob?X-Amz-Signature=abc");
+        assert_eq!(shown(&signed), "https://cdn.example:8443/blob");
+    }
+}

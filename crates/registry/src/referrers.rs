@@ -1,0 +1,178 @@
+//! The referrers of a manifest: from the registry's API, or from the fallback tag.
+
+use std::collections::HashSet;
+
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderValue, Method, StatusCode};
+use oci::{Algorithm, Content, Descriptor, Digest, Manifest, MediaType, Tag};
+
+use crate::answer::{Answer, text};
+use crate::auth::lock;
+use crate::endpoint::Request;
+use crate::error::{Error, ErrorKind, Failure};
+use crate::link;
+use crate::redirect;
+use crate::repository::RepositoryClient;
+use crate::tags::{MOST_PAGES, PAGE_LIMIT};
+
+/// The manifests that refer to a subject.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Referrers {
+    /// Their descriptors, each once, as the registry lists them. Read them before you believe
+    /// them: what is listed need not refer to the subject.
+    pub manifests: Vec<Descriptor>,
+    /// Who keeps the list.
+    pub source: ReferrersSource,
+}
+
+/// Who keeps the list of a subject's referrers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ReferrersSource {
+    /// The registry, which has the referrers API.
+    Api,
+    /// Whoever pushes referrers, in an index under [`Referrers::tag`]; also where there is none yet.
+    Tag,
+}
+
+impl Referrers {
+    /// The fallback tag of a subject: its digest with `-` for `:`, the hex digits cut at 64
+    /// (distribution spec, "Referrers Tag Schema").
+    #[expect(clippy::expect_used, reason = "letters, a dash and hex digits are always a tag")]
+    pub fn tag(subject: &Digest) -> Tag {
+        let hex = subject.hex();
+        let text = format!("{}-{}", subject.algorithm(), hex.get(..64).unwrap_or(&hex));
+        text.parse().expect("a tag")
+    }
+}
+
+impl RepositoryClient {
+    /// The manifests that refer to `subject`, whether or not it exists. Mirrors are not asked.
+    ///
+    /// # Errors
+    /// [`Error`], also where the registry would not say: "not allowed" is never "none".
+    pub async fn referrers(&self, subject: &Digest) -> Result<Referrers, Error> {
+        self.all_referrers(subject).await.map_err(|failure| {
+            Error::new(format!("listing the referrers of `{}@{subject}`", self.name()), failure)
+        })
+    }
+
+    async fn all_referrers(&self, subject: &Digest) -> Result<Referrers, Failure> {
+        let without_api = &self.endpoint.learned.no_referrers_api;
+        let has_api = !lock(without_api).contains(&self.repository);
+        let manifests = if has_api { self.listed_by_api(subject).await? } else { None };
+        let (manifests, source) = match manifests {
+            Some(manifests) => (manifests, ReferrersSource::Api),
+            None => (self.listed_by_tag(subject).await?, ReferrersSource::Tag),
+        };
+        let mut seen = HashSet::new();
+        let manifests = manifests.into_iter().filter(|one| seen.insert(one.digest)).collect();
+        Ok(Referrers { manifests, source })
+    }
+
+    /// What the API says; none where the registry has none.
+    async fn listed_by_api(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Failure> {
+        let base = self.endpoint.base().await?;
+        let mut next = Some(self.url(&format!("referrers/{subject}")).await?);
+        let mut asked = HashSet::new();
+        let mut manifests = Vec::new();
+        while let Some(url) = next {
+            if asked.len() >= MOST_PAGES || !asked.insert(url.clone()) {
+                return Err(Failure::new(ErrorKind::Protocol, "the list of referrers has no end"));
+            }
+            let index = HeaderValue::from_static("application/vnd.oci.image.index.v1+json");
+            let request = Request::new(Method::GET, url, self.pull()).header(ACCEPT, index);
+            let answer = match self.endpoint.call(&request, PAGE_LIMIT).await {
+                Err(failure) if asked.len() == 1 && means_no_api(&failure) => {
+                    // What is said of a repository that does not exist holds for this time only.
+                    if failure.code() != Some("NAME_UNKNOWN") {
+                        lock(&self.endpoint.learned.no_referrers_api)
+                            .insert(self.repository.clone());
+                    }
+                    return Ok(None);
+                }
+                result => result?,
+            };
+            match listed(&answer) {
+                Some(page) => manifests.extend(page),
+                None if asked.len() == 1 => return Ok(None),
+                None => {
+                    let message = "a page of the list of referrers is no index";
+                    return Err(Failure::new(ErrorKind::Protocol, message));
+                }
+            }
+            next = match link::next(&answer.headers) {
+                Some(target) => Some(redirect::next(base, &answer.url, &target)?),
+                None => None,
+            };
+        }
+        Ok(Some(manifests))
+    }
+
+    async fn listed_by_tag(&self, subject: &Digest) -> Result<Vec<Descriptor>, Failure> {
+        let manifest = self.manifest_here(&Referrers::tag(subject).into()).await?;
+        Ok(manifest.map(|manifest| referrers_in(subject, &manifest)).unwrap_or_default())
+    }
+}
+
+/// Whether a failure says that there is no referrers API. 404 is what the spec says; the rest is
+/// met in the field. GHCR redirects to a web site, which is not followed (zot#4060).
+fn means_no_api(failure: &Failure) -> bool {
+    failure.status().is_some_and(|status| {
+        status.is_redirection() || [400, 404, 405, 406, 501].contains(&status.as_u16())
+    })
+}
+
+/// The descriptors of a page; none where it is no index, but for example a web page.
+fn listed(answer: &Answer) -> Option<Vec<Descriptor>> {
+    if answer.status != StatusCode::OK {
+        return None;
+    }
+    let media_type = text(&answer.headers, CONTENT_TYPE).map(MediaType::new);
+    if media_type.is_some_and(|media_type| media_type.as_str() == "text/html") {
+        return None;
+    }
+    let index = MediaType::OCI_INDEX;
+    let index = Manifest::parse(answer.content.clone(), Some(&index), Algorithm::Sha256).ok()?;
+    match index.content() {
+        Content::Index(index) => Some(index.manifests.clone()),
+        Content::Image(_) => None,
+    }
+}
+
+/// The referrers that the manifest under a fallback tag lists. GitLab takes the tag for the digest
+/// and gives the subject itself (oras-go#1396), and older cosigns tag images so: neither is a list.
+fn referrers_in(subject: &Digest, manifest: &Manifest) -> Vec<Descriptor> {
+    let same = Digest::of(subject.algorithm(), manifest.bytes()) == *subject;
+    match manifest.content() {
+        Content::Index(index) if !same => index.manifests.clone(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn fallback_tags_are_tags() {
+        let sha256 = Digest::sha256(b"");
+        assert_eq!(Referrers::tag(&sha256).to_string(), format!("sha256-{}", sha256.hex()));
+        let sha512 = Digest::of(Algorithm::Sha512, b"");
+        let cut = &sha512.hex()[..64];
+        assert_eq!(Referrers::tag(&sha512).to_string(), format!("sha512-{cut}"));
+    }
+
+    #[test]
+    fn the_subject_itself_is_no_list() {
+        let text = format!(
+            r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"{}","digest":"{}","size":1}}]}}"#,
+            MediaType::OCI_MANIFEST,
+            Digest::sha256(b"x")
+        );
+        let index = Manifest::parse(Bytes::from(text), None, Algorithm::Sha256).unwrap();
+        assert_eq!(referrers_in(&Digest::sha256(b"subject"), &index).len(), 1);
+        assert_eq!(referrers_in(&index.digest(), &index).len(), 0);
+    }
+}
