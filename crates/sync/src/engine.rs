@@ -1,0 +1,183 @@
+//! [`Engine`]: takes what is wanted, walks every item, and returns what became of each.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use oci::Location;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::blobs::Blobs;
+use crate::place::Places;
+use crate::walk::{self, Walk};
+use crate::{
+    Class, Event, Failure, ItemId, ItemReport, Listener, Outcome, RunReport, Side, Wanted,
+};
+
+/// What a run does with what it decides.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    /// Copy what is missing.
+    Sync,
+    /// Say what would be copied. Writes nothing.
+    Plan,
+    /// Check that the target has it, with everything it is made of. Writes nothing.
+    Verify,
+}
+
+/// How a run goes about it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What is done with decisions.
+    pub mode: Mode,
+    /// How many items are walked at once.
+    pub concurrency: usize,
+    /// Whether the first item that does not end well keeps later ones from beginning.
+    pub fail_fast: bool,
+    /// How often a blob's transfer is begun before its item fails.
+    pub attempts: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { mode: Mode::Sync, concurrency: 16, fail_fast: false, attempts: 4 }
+    }
+}
+
+/// How a run is stopped from outside.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    /// Begin nothing new; what is under way is finished.
+    pub begin_nothing: CancellationToken,
+    /// Give up what is under way as well.
+    pub give_up: CancellationToken,
+}
+
+/// The engine of one run.
+pub struct Engine {
+    source: registry::Client,
+    target: registry::Client,
+    options: Options,
+    listener: Arc<dyn Listener>,
+}
+
+impl Engine {
+    /// An engine that reads through `source` and writes through `target`, telling `listener`.
+    pub fn new(
+        source: registry::Client,
+        target: registry::Client,
+        options: Options,
+        listener: Arc<dyn Listener>,
+    ) -> Self {
+        Self { source, target, options, listener }
+    }
+
+    /// Walks every wanted item and returns one report for each, in the same order.
+    ///
+    /// One item that fails never stops the others, unless [`Options::fail_fast`].
+    pub async fn run(&self, wanted: Vec<Wanted>, stop: &Stop) -> RunReport {
+        let started = Instant::now();
+        let fail_fast = CancellationToken::new();
+        self.listener.hear(&Event::RunStarted { items: wanted.len() });
+        let walk = Arc::new(Walk {
+            places: Places::new(
+                self.source.clone(),
+                self.target.clone(),
+                self.options.mode != Mode::Sync,
+            ),
+            blobs: Blobs::default(),
+            options: self.options.clone(),
+            listener: Arc::clone(&self.listener),
+        });
+        let slots = Arc::new(Semaphore::new(self.options.concurrency.max(1)));
+        let mut tasks = JoinSet::new();
+        let mut reports: BTreeMap<ItemId, ItemReport> = BTreeMap::new();
+        let wanted: Vec<Arc<Wanted>> = wanted.into_iter().map(Arc::new).collect();
+        for together in walked_together(&wanted) {
+            let slot = tokio::select! {
+                // A stop that has come goes before a slot that is free.
+                biased;
+                () = stop.begin_nothing.cancelled() => break,
+                () = fail_fast.cancelled() => break,
+                slot = Arc::clone(&slots).acquire_owned() => slot,
+            };
+            let walk = Arc::clone(&walk);
+            let (give_up, fail_fast) = (stop.give_up.clone(), fail_fast.clone());
+            tasks.spawn(async move {
+                let _slot = slot;
+                let reports = walk::items(&walk, together, &give_up).await;
+                let all_well = reports.iter().all(|(_, report)| ended_well(report.outcome));
+                if walk.options.fail_fast && !all_well {
+                    fail_fast.cancel();
+                }
+                reports
+            });
+            while let Some(done) = tasks.try_join_next() {
+                reports.extend(done.unwrap_or_default());
+            }
+        }
+        while let Some(done) = tasks.join_next().await {
+            reports.extend(done.unwrap_or_default());
+        }
+        let interrupted = stop.begin_nothing.is_cancelled();
+        let why = match (interrupted, fail_fast.is_cancelled()) {
+            (true, _) => "the run was stopped before its turn came",
+            (false, true) => {
+                "another item failed before its turn came, and --fail-fast was asked for"
+            }
+            (false, false) => "its walk broke off, which is a fault of this program",
+        };
+        let items = wanted
+            .into_iter()
+            .enumerate()
+            .map(|(number, wanted)| {
+                reports.remove(&ItemId(number)).unwrap_or_else(|| not_walked(wanted, why))
+            })
+            .collect();
+        RunReport { items, duration: started.elapsed(), interrupted }
+    }
+}
+
+/// Items one by one, but for those whose target is the same archive.
+fn walked_together(wanted: &[Arc<Wanted>]) -> Vec<Vec<(ItemId, Arc<Wanted>)>> {
+    let mut groups: Vec<Vec<(ItemId, Arc<Wanted>)>> = Vec::new();
+    let mut archives: HashMap<&Path, usize> = HashMap::new();
+    for (number, wanted) in wanted.iter().enumerate() {
+        let item = (ItemId(number), Arc::clone(wanted));
+        if let Location::Archive(file) = &wanted.target.location {
+            let group = *archives.entry(file).or_insert(groups.len());
+            if let Some(group) = groups.get_mut(group) {
+                group.push(item);
+                continue;
+            }
+        }
+        groups.push(vec![item]);
+    }
+    groups
+}
+
+fn ended_well(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Copied
+        | Outcome::WouldCopy
+        | Outcome::UpToDate
+        | Outcome::SourceMoved
+        | Outcome::SourceLost => true,
+        Outcome::Drift
+        | Outcome::SourceMissing
+        | Outcome::Refused
+        | Outcome::Failed
+        | Outcome::Deferred => false,
+    }
+}
+
+/// The report of an item that has none.
+fn not_walked(wanted: Arc<Wanted>, why: &str) -> ItemReport {
+    let failure = Failure::new(Side::Source, Class::Interrupted, why);
+    let mut report = ItemReport::new(wanted, Outcome::Deferred);
+    report.failure = Some(failure.with_hint("run again: what is done is not done twice"));
+    report
+}

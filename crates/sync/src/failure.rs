@@ -1,0 +1,136 @@
+//! [`Failure`]: why something could not be done, on which side, and what to do next.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The side of a copy.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// Where content comes from.
+    Source,
+    /// Where content goes to.
+    Target,
+}
+
+/// What kind of failure it was; decides the exit code and what a person does next.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// The credentials were refused, or there were none.
+    Credentials,
+    /// The credentials are known but not allowed to do this.
+    Denied,
+    /// What was asked for is not there.
+    NotFound,
+    /// A rate limit stood in the way for longer than a run waits.
+    RateLimited,
+    /// The other side could not be reached or went away.
+    Network,
+    /// The connection could not be made secure.
+    Tls,
+    /// The other side failed (5xx).
+    Server,
+    /// The other side refused the request itself.
+    Rejected,
+    /// The content is not what its digest or size says.
+    Content,
+    /// The content is of a kind that cannot be copied.
+    Unsupported,
+    /// The answer makes no sense in the protocol.
+    Protocol,
+    /// A local file or folder could not be read or written.
+    Storage,
+    /// The run was stopped before it was done.
+    Interrupted,
+}
+
+/// A failure of one item.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Failure {
+    /// Which side it happened on.
+    pub side: Side,
+    /// What kind of failure.
+    pub class: Class,
+    /// What happened, in one line.
+    pub message: String,
+    /// What to do next, where that is known.
+    pub hint: Option<String>,
+    /// Whether trying again at once may help.
+    pub temporary: bool,
+}
+
+impl Failure {
+    /// A failure that trying again does not mend.
+    pub(crate) fn new(side: Side, class: Class, message: impl Into<String>) -> Self {
+        Self { side, class, message: message.into(), hint: None, temporary: false }
+    }
+
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    pub(crate) fn registry(side: Side, error: &registry::Error) -> Self {
+        use registry::ErrorKind as Kind;
+        let class = match error.kind() {
+            Kind::Unauthorized | Kind::Credential => Class::Credentials,
+            Kind::Denied => Class::Denied,
+            Kind::NotFound => Class::NotFound,
+            Kind::RateLimited => Class::RateLimited,
+            Kind::Network => Class::Network,
+            Kind::Tls => Class::Tls,
+            Kind::Server => Class::Server,
+            Kind::Rejected => Class::Rejected,
+            Kind::Content => Class::Content,
+            Kind::Protocol => Class::Protocol,
+            Kind::Unsupported => Class::Unsupported,
+        };
+        Self {
+            side,
+            class,
+            message: with_causes(error),
+            hint: error.hint().map(str::to_owned),
+            temporary: error.is_temporary(),
+        }
+    }
+
+    pub(crate) fn layout(side: Side, error: &layout::Error) -> Self {
+        let class = match error {
+            layout::Error::Corrupt { .. }
+            | layout::Error::WrongContent { .. }
+            | layout::Error::Manifest { .. } => Class::Content,
+            _ => Class::Storage,
+        };
+        Self::new(side, class, with_causes(error))
+    }
+}
+
+/// An error and what caused it, in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Target => "target",
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.side, self.message)
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,26 @@
+//! The heart: wanted → observed → decision → transfer → outcome.
+//!
+//! [`Engine::run`] takes what is wanted and returns one [`ItemReport`] for each item. Items flow
+//! through their stages one by one, many at once ([`walk`]); what to do is decided by one pure
+//! table ([`decide`]); a blob moves once per target registry ([`blobs`]). The engine knows no
+//! screen: it emits [`Event`]s, and listeners make of them what they like.
+
+mod blobs;
+mod closure;
+mod decide;
+mod engine;
+mod event;
+mod failure;
+mod outcome;
+mod place;
+mod transfer;
+mod verify;
+mod walk;
+mod wanted;
+
+pub use decide::{Decision, SourceState, TargetState, decide};
+pub use engine::{Engine, Mode, Options, Stop};
+pub use event::{Event, ItemId, Listener};
+pub use failure::{Class, Failure, Side};
+pub use outcome::{ItemReport, Outcome, RunReport, Transferred, Way};
+pub use wanted::{Origin, Wanted};

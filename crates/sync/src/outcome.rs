@@ -1,0 +1,149 @@
+//! [`ItemReport`] and [`RunReport`]: what became of each wanted item.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oci::Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::{Class, Failure, Wanted};
+
+/// The one thing that became of an item.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The target did not have the tag and has it now.
+    Copied,
+    /// The target does not have the tag; a dry run left it so.
+    WouldCopy,
+    /// The target had it already.
+    UpToDate,
+    /// The target's tag holds other content. It was left alone.
+    Drift,
+    /// The source's tag no longer points at the pinned digest; the target has what was pinned.
+    SourceMoved,
+    /// The source does not have it, and neither does the target.
+    SourceMissing,
+    /// The source no longer has it; the target still does.
+    SourceLost,
+    /// A policy forbids it.
+    Refused,
+    /// It could not be done.
+    Failed,
+    /// It was put off: a rate limit, or the run was stopped before its turn.
+    Deferred,
+}
+
+/// How content came to the target.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// Moved through this program.
+    Copied,
+    /// Taken over from another repository of the target.
+    Mounted,
+    /// It was there.
+    Present,
+}
+
+/// Bytes of blobs by the way they came, in bytes.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Transferred {
+    /// Moved through this program.
+    pub copied: u64,
+    /// Taken over from another repository of the target.
+    pub mounted: u64,
+    /// Already there.
+    pub present: u64,
+}
+
+impl Transferred {
+    pub(crate) fn add(&mut self, way: Way, size: u64) {
+        match way {
+            Way::Copied => self.copied += size,
+            Way::Mounted => self.mounted += size,
+            Way::Present => self.present += size,
+        }
+    }
+}
+
+/// What became of one item.
+#[derive(Clone, Debug)]
+pub struct ItemReport {
+    /// What was wanted.
+    pub wanted: Arc<Wanted>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The digest at the source, as far as it was learned.
+    pub source_digest: Option<Digest>,
+    /// The digest that the target's tag points at in the end, as far as it is known.
+    pub target_digest: Option<Digest>,
+    /// What was moved for it.
+    pub transferred: Transferred,
+    /// How long it took.
+    pub duration: Duration,
+    /// Why it failed, was refused or was put off.
+    pub failure: Option<Failure>,
+    /// What a reader should know besides: content that was left out, a tag that moved.
+    pub notes: Vec<String>,
+}
+
+impl ItemReport {
+    pub(crate) fn new(wanted: Arc<Wanted>, outcome: Outcome) -> Self {
+        Self {
+            wanted,
+            outcome,
+            source_digest: None,
+            target_digest: None,
+            transferred: Transferred::default(),
+            duration: Duration::ZERO,
+            failure: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Turns it into the report of a failure. A rate limit puts an item off, it does not end it.
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        self.outcome = match failure.class {
+            Class::RateLimited => Outcome::Deferred,
+            _ => Outcome::Failed,
+        };
+        self.failure = Some(failure);
+    }
+
+    /// For drift: the line of the sync file that pins what the target has.
+    pub fn pin_line(&self) -> Option<String> {
+        match (self.outcome, self.target_digest) {
+            (Outcome::Drift, Some(digest)) => {
+                Some(format!("- source: \"{}\"", self.wanted.pinned_to(digest)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What became of a whole run, items in the order they were wanted.
+#[derive(Clone, Debug)]
+pub struct RunReport {
+    /// One report for each wanted item.
+    pub items: Vec<ItemReport>,
+    /// How long the run took.
+    pub duration: Duration,
+    /// Whether the run was stopped before its end.
+    pub interrupted: bool,
+}
+
+impl RunReport {
+    /// How many items ended so.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.items.iter().filter(|item| item.outcome == outcome).count()
+    }
+
+    /// What was moved in all.
+    pub fn transferred(&self) -> Transferred {
+        self.items.iter().fold(Transferred::default(), |sum, item| Transferred {
+            copied: sum.copied + item.transferred.copied,
+            mounted: sum.mounted + item.transferred.mounted,
+            present: sum.present + item.transferred.present,
+        })
+    }
+}

@@ -1,0 +1,414 @@
+//! [`Place`]: one repository to read from or write to, in a registry or an OCI layout.
+//!
+//! A closed set: whoever adds a kind of place is led by the compiler to all that it must do.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use layout::{Archive, ArchiveWriter, Layout};
+use oci::{
+    Descriptor, Digest, Host, Location, Manifest, Mismatch, Repository, Selector, Tag, Verifier,
+};
+use registry::{RepositoryClient, Upload};
+
+use crate::{Class, Failure, Side, Way};
+
+/// A blob's content, piece by piece. What ends without an error is what its descriptor says.
+pub(crate) type BlobContent = BoxStream<'static, Result<Bytes, Failure>>;
+
+/// Opens the places of a run.
+pub(crate) struct Places {
+    source: registry::Client,
+    target: registry::Client,
+    /// Whether targets are only looked at.
+    read_only: bool,
+    /// One for each folder: it knows what it has read of `index.json`, and lines up its writers.
+    layouts: std::sync::Mutex<HashMap<PathBuf, Layout>>,
+    /// Archives are indexed once, however many images are read from them.
+    archives: tokio::sync::Mutex<HashMap<PathBuf, Archive>>,
+}
+
+impl Places {
+    pub(crate) fn new(source: registry::Client, target: registry::Client, read_only: bool) -> Self {
+        Self {
+            source,
+            target,
+            read_only,
+            layouts: std::sync::Mutex::default(),
+            archives: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Opens a location. Touches nothing but, for an archive, its table of contents.
+    pub(crate) async fn open(&self, side: Side, location: &Location) -> Result<Place, Failure> {
+        let store = match location {
+            Location::Registry { host, repository } => {
+                let client = match side {
+                    Side::Source => &self.source,
+                    Side::Target => &self.target,
+                };
+                Store::Registry(Remote {
+                    client: client.repository(host, repository),
+                    host: host.clone(),
+                    name: repository.clone(),
+                })
+            }
+            Location::Layout(folder) => {
+                let mut layouts = self.layouts.lock().unwrap_or_else(PoisonError::into_inner);
+                let layout = layouts.entry(folder.clone()).or_insert_with(|| Layout::at(folder));
+                Store::Layout(layout.clone())
+            }
+            Location::Archive(file) if side == Side::Source => {
+                let mut archives = self.archives.lock().await;
+                let archive = match archives.get(file) {
+                    Some(archive) => archive.clone(),
+                    None => {
+                        let opened = Archive::open(file).await;
+                        let archive = opened
+                            .map_err(|error| Failure::layout(side, &error))?
+                            .ok_or_else(|| {
+                                let message = format!("there is no archive {}", file.display());
+                                Failure::new(side, Class::NotFound, message)
+                            })?;
+                        archives.insert(file.clone(), archive.clone());
+                        archive
+                    }
+                };
+                Store::Archive(archive)
+            }
+            Location::Archive(file) if self.read_only => {
+                match Archive::open(file).await.map_err(|error| Failure::layout(side, &error))? {
+                    Some(archive) => Store::Archive(archive),
+                    None => Store::Nothing,
+                }
+            }
+            Location::Archive(file) => {
+                let writer = ArchiveWriter::create(file).await;
+                Store::Growing(Arc::new(writer.map_err(|error| Failure::layout(side, &error))?))
+            }
+        };
+        Ok(Place { side, store })
+    }
+}
+
+/// One repository, opened for one side of a copy.
+#[derive(Clone)]
+pub(crate) struct Place {
+    side: Side,
+    store: Store,
+}
+
+#[derive(Clone)]
+enum Store {
+    Registry(Remote),
+    Layout(Layout),
+    /// An archive to read from.
+    Archive(Archive),
+    /// An archive to write to; there only after [`Place::finish`].
+    Growing(Arc<ArchiveWriter>),
+    /// An archive that is not there and is only looked at.
+    Nothing,
+}
+
+#[derive(Clone)]
+struct Remote {
+    client: RepositoryClient,
+    host: Host,
+    name: Repository,
+}
+
+/// The places that can share blobs without moving them through this program.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Realm {
+    /// All repositories of a registry.
+    Registry(Host),
+    /// All layouts in folders.
+    Folders,
+    /// An archive, each for itself.
+    Archive(PathBuf),
+}
+
+/// What a tag holds after the attempt to set it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Tagged {
+    /// What was wanted.
+    AsWanted,
+    /// Something else, which was left alone.
+    Holds(Digest),
+}
+
+impl From<layout::Tagged> for Tagged {
+    fn from(tagged: layout::Tagged) -> Self {
+        match tagged {
+            layout::Tagged::Written | layout::Tagged::Same => Self::AsWanted,
+            layout::Tagged::Holds(digest) => Self::Holds(digest),
+        }
+    }
+}
+
+impl Place {
+    pub(crate) fn realm(&self) -> Realm {
+        match &self.store {
+            Store::Registry(remote) => Realm::Registry(remote.host.clone()),
+            Store::Layout(_) => Realm::Folders,
+            Store::Archive(archive) => Realm::Archive(archive.file().to_owned()),
+            Store::Growing(archive) => Realm::Archive(archive.file().to_owned()),
+            Store::Nothing => Realm::Archive(PathBuf::new()),
+        }
+    }
+
+    /// Whether both are the same repository.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (&self.store, &other.store) {
+            (Store::Registry(one), Store::Registry(two)) => {
+                one.host == two.host && one.name == two.name
+            }
+            (Store::Layout(one), Store::Layout(two)) => one.folder() == two.folder(),
+            (Store::Growing(one), Store::Growing(two)) => one.file() == two.file(),
+            _ => false,
+        }
+    }
+
+    /// The digest behind a tag, or the digest itself if the place has it.
+    pub(crate) async fn resolve(&self, selector: &Selector) -> Result<Option<Digest>, Failure> {
+        let descriptor = match &self.store {
+            Store::Registry(remote) => {
+                remote.client.resolve(selector).await.map_err(self.registry())
+            }
+            Store::Layout(layout) => layout.resolve(selector).await.map_err(self.layout()),
+            Store::Archive(archive) => archive.resolve(selector).await.map_err(self.layout()),
+            Store::Growing(archive) => archive.resolve(selector).await.map_err(self.layout()),
+            Store::Nothing => Ok(None),
+        };
+        Ok(descriptor?.map(|descriptor| descriptor.digest))
+    }
+
+    /// A manifest, its bytes checked where it was asked for by digest.
+    pub(crate) async fn manifest(&self, digest: Digest) -> Result<Option<Manifest>, Failure> {
+        let selector = Selector::Digest(digest);
+        match &self.store {
+            Store::Registry(remote) => {
+                remote.client.manifest(&selector).await.map_err(self.registry())
+            }
+            Store::Layout(layout) => layout.manifest(&selector).await.map_err(self.layout()),
+            Store::Archive(archive) => archive.manifest(&selector).await.map_err(self.layout()),
+            Store::Growing(_) | Store::Nothing => Ok(None),
+        }
+    }
+
+    /// A blob's size in bytes, if the place has it.
+    pub(crate) async fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, Failure> {
+        match &self.store {
+            Store::Registry(remote) => {
+                remote.client.blob_size(digest).await.map_err(self.registry())
+            }
+            Store::Layout(layout) => layout.blob_size(digest).await.map_err(self.layout()),
+            Store::Archive(archive) => archive.blob_size(digest).await.map_err(self.layout()),
+            Store::Growing(archive) => archive.blob_size(digest).await.map_err(self.layout()),
+            Store::Nothing => Ok(None),
+        }
+    }
+
+    /// A blob's content.
+    pub(crate) async fn read_blob(&self, blob: &Descriptor) -> Result<BlobContent, Failure> {
+        let side = self.side;
+        let content = match &self.store {
+            Store::Registry(remote) => remote
+                .client
+                .read_blob(&blob.digest, Some(blob.size))
+                .await
+                .map_err(self.registry())?
+                .map(|reader| {
+                    reader.map(move |piece| piece.map_err(|e| Failure::registry(side, &e))).boxed()
+                }),
+            Store::Layout(layout) => layout
+                .read_blob(&blob.digest, 0)
+                .await
+                .map_err(self.layout())?
+                .map(|reader| verified(side, blob, reader)),
+            Store::Archive(archive) => archive
+                .read_blob(&blob.digest, 0)
+                .await
+                .map_err(self.layout())?
+                .map(|reader| verified(side, blob, reader)),
+            Store::Growing(_) | Store::Nothing => None,
+        };
+        content.ok_or_else(|| {
+            let message = format!("the manifest names blob {}, which is not there", blob.digest);
+            Failure::new(side, Class::Content, message)
+        })
+    }
+
+    /// Brings a blob here that is not here yet: taken over from `donor` if it can be, else from
+    /// the content that `open` gives.
+    pub(crate) async fn write_blob<O, F>(
+        &self,
+        blob: &Descriptor,
+        donor: Option<&Self>,
+        open: O,
+    ) -> Result<Way, Failure>
+    where
+        O: FnOnce() -> F + Send,
+        F: Future<Output = Result<BlobContent, Failure>> + Send,
+    {
+        match &self.store {
+            Store::Registry(remote) => {
+                let from = donor.and_then(|donor| match &donor.store {
+                    Store::Registry(donor) => Some(&donor.name),
+                    _ => None,
+                });
+                let upload = remote.client.start_upload(&blob.digest, from).await;
+                let session = match upload.map_err(self.registry())? {
+                    Upload::Mounted => return Ok(Way::Mounted),
+                    Upload::Session(session) => session,
+                };
+                let content = match open().await {
+                    Ok(content) => content,
+                    Err(failure) => {
+                        session.cancel().await;
+                        return Err(failure);
+                    }
+                };
+                // The upload reports a broken source as its own failure; the source knows better.
+                let broken = Arc::new(OnceLock::new());
+                let slot = Arc::clone(&broken);
+                let content = content.inspect(move |piece| {
+                    if let Err(failure) = piece {
+                        let _ = slot.set(failure.clone());
+                    }
+                });
+                let done = session.put(blob.size, content).await;
+                match (broken.get(), done) {
+                    (Some(failure), _) => Err(failure.clone()),
+                    (None, done) => done.map(|()| Way::Copied).map_err(self.registry()),
+                }
+            }
+            Store::Layout(layout) => {
+                if let Some(Self { store: Store::Layout(donor), .. }) = donor
+                    && layout.link_blob(donor, &blob.digest).await.map_err(self.layout())?
+                {
+                    return Ok(Way::Mounted);
+                }
+                let content = open().await?;
+                self.written(layout.write_blob(&blob.digest, Some(blob.size), content).await)
+            }
+            Store::Growing(archive) => {
+                let content = open().await?;
+                self.written(archive.write_blob(&blob.digest, Some(blob.size), content).await)
+            }
+            Store::Archive(_) | Store::Nothing => Err(self.not_writable()),
+        }
+    }
+
+    /// Stores a manifest by its digest.
+    pub(crate) async fn put_manifest(&self, manifest: &Manifest) -> Result<(), Failure> {
+        match &self.store {
+            Store::Registry(remote) => remote
+                .client
+                .put_manifest(&Selector::Digest(manifest.digest()), manifest)
+                .await
+                .map(|_receipt| ())
+                .map_err(self.registry()),
+            Store::Layout(layout) => layout.put_manifest(manifest).await.map_err(self.layout()),
+            Store::Growing(archive) => archive.put_manifest(manifest).await.map_err(self.layout()),
+            Store::Archive(_) | Store::Nothing => Err(self.not_writable()),
+        }
+    }
+
+    /// Points a tag at a manifest whose parts are all here, unless it points elsewhere.
+    ///
+    /// The protocol has no conditional PUT, so a registry is asked once more just before it; a
+    /// layout decides under its lock.
+    pub(crate) async fn tag(&self, tag: &Tag, manifest: &Manifest) -> Result<Tagged, Failure> {
+        match &self.store {
+            Store::Registry(remote) => {
+                let selector = Selector::Tag(tag.clone());
+                match self.resolve(&selector).await? {
+                    Some(digest) if digest == manifest.digest() => Ok(Tagged::AsWanted),
+                    Some(digest) => Ok(Tagged::Holds(digest)),
+                    None => remote
+                        .client
+                        .put_manifest(&selector, manifest)
+                        .await
+                        .map(|_receipt| Tagged::AsWanted)
+                        .map_err(self.registry()),
+                }
+            }
+            Store::Layout(layout) => {
+                layout.put_manifest(manifest).await.map_err(self.layout())?;
+                let tagged = layout.tag(tag, &manifest.descriptor()).await;
+                Ok(tagged.map_err(self.layout())?.into())
+            }
+            Store::Growing(archive) => {
+                archive.put_manifest(manifest).await.map_err(self.layout())?;
+                let tagged = archive.tag(tag, &manifest.descriptor()).await;
+                Ok(tagged.map_err(self.layout())?.into())
+            }
+            Store::Archive(_) | Store::Nothing => Err(self.not_writable()),
+        }
+    }
+
+    /// Makes what was written to be seen, where it is not yet: an archive appears whole or not.
+    pub(crate) async fn finish(&self) -> Result<(), Failure> {
+        match &self.store {
+            Store::Growing(archive) => archive.finish().await.map_err(self.layout()),
+            Store::Registry(_) | Store::Layout(_) | Store::Archive(_) | Store::Nothing => Ok(()),
+        }
+    }
+
+    fn written(&self, done: Result<(), layout::WriteError<Failure>>) -> Result<Way, Failure> {
+        match done {
+            Ok(()) => Ok(Way::Copied),
+            Err(layout::WriteError::Content(failure)) => Err(failure),
+            Err(layout::WriteError::Layout(error)) => Err(self.layout()(error)),
+        }
+    }
+
+    fn registry(&self) -> impl Fn(registry::Error) -> Failure + use<> {
+        let side = self.side;
+        move |error| Failure::registry(side, &error)
+    }
+
+    fn layout(&self) -> impl Fn(layout::Error) -> Failure + use<> {
+        let side = self.side;
+        move |error| Failure::layout(side, &error)
+    }
+
+    fn not_writable(&self) -> Failure {
+        Failure::new(self.side, Class::Unsupported, "an archive cannot be written to")
+    }
+}
+
+/// Checks what a layout gives against the descriptor; a registry's reader does so itself.
+///
+/// The last piece is given only when all is well with the whole: whoever sends it on with a known
+/// length does not ask for more after it.
+fn verified(
+    side: Side,
+    blob: &Descriptor,
+    content: impl futures::Stream<Item = Result<Bytes, layout::Error>> + Send + 'static,
+) -> BlobContent {
+    let Descriptor { digest, size, .. } = *blob;
+    let wrong = move |mismatch: Mismatch| {
+        Failure::new(side, Class::Content, format!("blob {digest}: {mismatch}"))
+    };
+    let state = (content.boxed(), Verifier::new(digest, Some(size)));
+    futures::stream::try_unfold(state, move |(mut content, mut verifier)| async move {
+        match content.next().await {
+            Some(Ok(piece)) => {
+                verifier.update(&piece).map_err(wrong)?;
+                if verifier.seen() == size {
+                    verifier.clone().finish().map_err(wrong)?;
+                }
+                Ok(Some((piece, (content, verifier))))
+            }
+            Some(Err(error)) => Err(Failure::layout(side, &error)),
+            None => verifier.finish().map(|()| None).map_err(wrong),
+        }
+    })
+    .boxed()
+}

@@ -1,0 +1,10 @@
+//! The engine against real registries on loopback: what it promises, seen in the request log.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod copies;
+mod decisions;
+mod faults;
+mod places;
+mod rig;
+mod stopping;

@@ -1,0 +1,126 @@
+//! Two registries, an engine between them, and what was heard of it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use oci::{Reference, Repository, Tag};
+use registry::{AnonymousEverywhere, Client, RetryPolicy, Settings};
+use sync::{Engine, Event, ItemReport, Mode, Options, Outcome, RunReport, Stop, Wanted};
+use testkit::Registry;
+use testkit::image::MadeImage;
+
+pub(crate) struct Rig {
+    pub(crate) source: Registry,
+    pub(crate) target: Registry,
+    pub(crate) options: Options,
+    pub(crate) stop: Stop,
+    heard: Arc<Mutex<Vec<Event>>>,
+}
+
+impl Rig {
+    pub(crate) async fn new() -> Self {
+        Self::between(Registry::start().await, Registry::start().await)
+    }
+
+    pub(crate) fn between(source: Registry, target: Registry) -> Self {
+        Self {
+            source,
+            target,
+            options: Options::default(),
+            stop: Stop::default(),
+            heard: Arc::default(),
+        }
+    }
+
+    pub(crate) fn mode(mut self, mode: Mode) -> Self {
+        self.options.mode = mode;
+        self
+    }
+
+    /// Puts an image into the source.
+    pub(crate) async fn offer(&self, repository: &str, tag: &str, image: &MadeImage) {
+        self.source.add(&repository_name(repository), &tag_name(tag), image).await;
+    }
+
+    /// Puts an image into the target.
+    pub(crate) async fn hold(&self, repository: &str, tag: &str, image: &MadeImage) {
+        self.target.add(&repository_name(repository), &tag_name(tag), image).await;
+    }
+
+    /// A wish for `source` (a name within the source registry) as `target` (within the target's).
+    pub(crate) fn wish(&self, source: &str, target: &str) -> Wanted {
+        wish(
+            &format!("{}/{source}", self.source.host()),
+            &format!("{}/{target}", self.target.host()),
+        )
+    }
+
+    pub(crate) async fn run(&self, wanted: Vec<Wanted>) -> RunReport {
+        let heard = Arc::clone(&self.heard);
+        let listener = move |event: &Event| heard.lock().unwrap().push(event.clone());
+        Engine::new(client(), client(), self.options.clone(), Arc::new(listener))
+            .run(wanted, &self.stop)
+            .await
+    }
+
+    pub(crate) async fn run_one(&self, wanted: Wanted) -> ItemReport {
+        self.run(vec![wanted]).await.items.remove(0)
+    }
+
+    pub(crate) fn heard(&self) -> Vec<Event> {
+        self.heard.lock().unwrap().clone()
+    }
+
+    /// Forgets what was asked of both registries.
+    pub(crate) fn forget(&self) {
+        self.source.log().clear();
+        self.target.log().clear();
+    }
+
+    /// That the target's tag holds this image, with all it is made of.
+    pub(crate) async fn assert_holds(&self, repository: &str, tag: &str, image: &MadeImage) {
+        let name = repository_name(repository);
+        let held = self.target.resolve(&name, &tag_name(tag)).await;
+        assert_eq!(held, Some(image.digest()), "{repository}:{tag}");
+        let missing = self.target.missing(&name, image).await;
+        assert!(missing.is_empty(), "{repository}:{tag} lacks {missing:?}");
+    }
+
+    pub(crate) async fn assert_absent(&self, repository: &str, tag: &str) {
+        let held = self.target.resolve(&repository_name(repository), &tag_name(tag)).await;
+        assert_eq!(held, None, "{repository}:{tag}");
+    }
+}
+
+pub(crate) fn wish(source: &str, target: &str) -> Wanted {
+    let parse = |text: &str| text.parse::<Reference>().unwrap();
+    Wanted {
+        source: parse(source).try_into().unwrap(),
+        written: source.to_owned(),
+        target: parse(target).try_into().unwrap(),
+        origin: None,
+    }
+}
+
+/// A client that does not wait long before it tries again.
+pub(crate) fn client() -> Client {
+    let retry = RetryPolicy {
+        first_delay: Duration::from_millis(1),
+        longest_delay: Duration::from_millis(2),
+        longest_retry_after: Duration::from_secs(1),
+    };
+    let settings = Settings { retry, attempts: 3, ..Settings::default() };
+    Client::new(settings, Arc::new(AnonymousEverywhere)).unwrap()
+}
+
+pub(crate) fn outcomes(report: &RunReport) -> Vec<Outcome> {
+    report.items.iter().map(|item| item.outcome).collect()
+}
+
+pub(crate) fn repository_name(text: &str) -> Repository {
+    text.parse().unwrap()
+}
+
+pub(crate) fn tag_name(text: &str) -> Tag {
+    text.parse().unwrap()
+}
