@@ -1,0 +1,284 @@
+//! [`ExitStatus`]: the exit codes, which are an API, and the one rule that picks one of them.
+
+use sync::{Class, ItemReport, Mode, Outcome, RunReport};
+
+/// What the process tells its caller.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ExitStatus {
+    /// The target is as wanted.
+    Success,
+    /// At least one item failed.
+    ItemFailed,
+    /// The command line, the environment or the sync file is wrong.
+    Usage,
+    /// At least one target tag holds other content.
+    Drift,
+    /// Credentials were refused.
+    Credentials,
+    /// A policy refused at least one item.
+    Refused,
+    /// A plan has something to do.
+    ChangesPending,
+    /// A rate limit put something off.
+    RateLimited,
+    /// SIGINT stopped the run.
+    Interrupted,
+    /// SIGTERM stopped the run.
+    Terminated,
+}
+
+/// A signal that asks a run to end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Signal {
+    /// SIGINT, as Ctrl-C sends it.
+    Interrupt,
+    /// SIGTERM, as supervisors send it.
+    Terminate,
+}
+
+/// What an item counts as that the source has lost and the target still has.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum SourceLost {
+    /// Something to know.
+    #[default]
+    Warn,
+    /// A failure.
+    Fail,
+}
+
+/// What a run's end is judged by, besides its report.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// What the run did with what it decided.
+    pub mode: Mode,
+    /// What a lost source counts as.
+    pub source_lost: SourceLost,
+    /// Whether a plan with something to do has a code of its own.
+    pub pending_has_code: bool,
+    /// The first signal that came.
+    pub signal: Option<Signal>,
+}
+
+impl ExitStatus {
+    /// Every status, by code.
+    pub const ALL: [Self; 10] = [
+        Self::Success,
+        Self::ItemFailed,
+        Self::Usage,
+        Self::Drift,
+        Self::Credentials,
+        Self::Refused,
+        Self::ChangesPending,
+        Self::RateLimited,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
+    /// Of several, what a person should look at first.
+    const PRECEDENCE: [Self; 6] = [
+        Self::Refused,
+        Self::Drift,
+        Self::Credentials,
+        Self::ItemFailed,
+        Self::RateLimited,
+        Self::ChangesPending,
+    ];
+
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::ItemFailed => 1,
+            Self::Usage => 2,
+            Self::Drift => 3,
+            Self::Credentials => 4,
+            Self::Refused => 5,
+            Self::ChangesPending => 6,
+            // EX_TEMPFAIL of sysexits.h: a temporary failure, try again later.
+            Self::RateLimited => 75,
+            // 128 + the signal's number, as shells have it.
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    /// What it means, in one line.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Success => "the target is as wanted (for `plan`: the plan was made)",
+            Self::ItemFailed => "at least one item failed (network, server, missing source)",
+            Self::Usage => {
+                "the command line, a variable or the sync file is wrong; no registry was asked"
+            }
+            Self::Drift => "drift: at least one target tag holds other content",
+            Self::Credentials => "a registry refused the credentials",
+            Self::Refused => "a policy or signature verification refused at least one item",
+            Self::ChangesPending => "`plan --exit-code`: changes are pending",
+            Self::RateLimited => "put off by a rate limit; run again later",
+            Self::Interrupted => {
+                "interrupted (SIGINT); what was under way was finished, the report written"
+            }
+            Self::Terminated => {
+                "terminated (SIGTERM); what was under way was finished, the report written"
+            }
+        }
+    }
+
+    /// The status of a run that ended with this report.
+    ///
+    /// A signal decides only where something was left undone because of it.
+    pub fn of(report: &RunReport, rules: &Rules) -> Self {
+        let stopped = report.items.iter().any(|item| {
+            item.failure.as_ref().is_some_and(|failure| failure.class == Class::Interrupted)
+        });
+        if report.interrupted && stopped {
+            return match rules.signal {
+                Some(Signal::Terminate) => Self::Terminated,
+                Some(Signal::Interrupt) | None => Self::Interrupted,
+            };
+        }
+        Self::PRECEDENCE
+            .into_iter()
+            .find(|status| report.items.iter().any(|item| of_item(item, rules) == *status))
+            .unwrap_or(Self::Success)
+    }
+}
+
+fn of_item(item: &ItemReport, rules: &Rules) -> ExitStatus {
+    match item.outcome {
+        Outcome::Copied | Outcome::UpToDate | Outcome::SourceMoved => ExitStatus::Success,
+        Outcome::WouldCopy => match rules.mode {
+            // What was to be verified is not there.
+            Mode::Verify => ExitStatus::ItemFailed,
+            Mode::Plan if rules.pending_has_code => ExitStatus::ChangesPending,
+            Mode::Plan | Mode::Sync => ExitStatus::Success,
+        },
+        Outcome::SourceLost => match rules.source_lost {
+            SourceLost::Warn => ExitStatus::Success,
+            SourceLost::Fail => ExitStatus::ItemFailed,
+        },
+        Outcome::Drift => ExitStatus::Drift,
+        Outcome::Refused => ExitStatus::Refused,
+        Outcome::SourceMissing => ExitStatus::ItemFailed,
+        Outcome::Failed | Outcome::Deferred => {
+            match item.failure.as_ref().map(|failure| failure.class) {
+                Some(Class::Credentials | Class::Denied) => ExitStatus::Credentials,
+                Some(Class::RateLimited) => ExitStatus::RateLimited,
+                // Its turn never came: what stopped the run has the say.
+                Some(Class::Interrupted) if item.outcome == Outcome::Deferred => {
+                    ExitStatus::Success
+                }
+                _ => ExitStatus::ItemFailed,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sync::Side;
+
+    use super::*;
+    use crate::sample::{failure, item, report_of};
+
+    const RULES: Rules = Rules {
+        mode: Mode::Sync,
+        source_lost: SourceLost::Warn,
+        pending_has_code: false,
+        signal: None,
+    };
+
+    fn one(outcome: Outcome) -> ItemReport {
+        item("nginx:1", 1, outcome)
+    }
+
+    fn failed(class: Class) -> ItemReport {
+        ItemReport { failure: Some(failure(Side::Target, class)), ..one(Outcome::Failed) }
+    }
+
+    fn put_off(class: Class) -> ItemReport {
+        ItemReport { failure: Some(failure(Side::Source, class)), ..one(Outcome::Deferred) }
+    }
+
+    #[test]
+    fn every_item_has_its_status() {
+        use ExitStatus as E;
+        use Outcome as O;
+        let verify = Rules { mode: Mode::Verify, ..RULES };
+        let plan = Rules { mode: Mode::Plan, ..RULES };
+        let plan_with_code = Rules { pending_has_code: true, ..plan };
+        let strict = Rules { source_lost: SourceLost::Fail, ..RULES };
+        let table = [
+            (one(O::Copied), RULES, E::Success),
+            (one(O::UpToDate), RULES, E::Success),
+            (one(O::SourceMoved), RULES, E::Success),
+            (one(O::Drift), RULES, E::Drift),
+            (one(O::Drift), plan, E::Drift),
+            (one(O::Drift), verify, E::Drift),
+            (one(O::Refused), RULES, E::Refused),
+            (one(O::SourceMissing), RULES, E::ItemFailed),
+            (one(O::SourceMissing), plan, E::ItemFailed),
+            (one(O::SourceLost), RULES, E::Success),
+            (one(O::SourceLost), strict, E::ItemFailed),
+            (one(O::WouldCopy), plan, E::Success),
+            (one(O::WouldCopy), plan_with_code, E::ChangesPending),
+            (one(O::WouldCopy), verify, E::ItemFailed),
+            (put_off(Class::RateLimited), RULES, E::RateLimited),
+            (put_off(Class::Interrupted), RULES, E::Success),
+            (failed(Class::RateLimited), RULES, E::RateLimited),
+            (failed(Class::Credentials), RULES, E::Credentials),
+            (failed(Class::Denied), RULES, E::Credentials),
+            (failed(Class::Network), RULES, E::ItemFailed),
+            (failed(Class::Content), RULES, E::ItemFailed),
+            (failed(Class::Storage), RULES, E::ItemFailed),
+        ];
+        for (item, rules, expected) in table {
+            let case = format!("{:?} {:?} {rules:?}", item.outcome, item.failure);
+            assert_eq!(ExitStatus::of(&report_of(vec![item]), &rules), expected, "{case}");
+        }
+        assert_eq!(ExitStatus::of(&report_of(Vec::new()), &RULES), E::Success);
+    }
+
+    #[test]
+    fn of_several_the_first_to_look_at_wins() {
+        use ExitStatus as E;
+        let mut items = vec![
+            one(Outcome::Copied),
+            put_off(Class::RateLimited),
+            failed(Class::Server),
+            failed(Class::Denied),
+            one(Outcome::Drift),
+            one(Outcome::Refused),
+        ];
+        let by_last =
+            [E::Refused, E::Drift, E::Credentials, E::ItemFailed, E::RateLimited, E::Success];
+        for expected in by_last {
+            assert_eq!(ExitStatus::of(&report_of(items.clone()), &RULES), expected);
+            items.rotate_left(1);
+            assert_eq!(ExitStatus::of(&report_of(items.clone()), &RULES), expected, "any order");
+            items.rotate_right(1);
+            items.pop();
+        }
+    }
+
+    #[test]
+    fn a_signal_decides_where_it_left_something_undone() {
+        let stopped = vec![one(Outcome::Drift), put_off(Class::Interrupted)];
+        let all_done = vec![one(Outcome::Copied)];
+        let table = [
+            (stopped.clone(), Some(Signal::Interrupt), 130),
+            (stopped, Some(Signal::Terminate), 143),
+            (all_done, Some(Signal::Terminate), 0),
+        ];
+        for (items, signal, code) in table {
+            let report = RunReport { interrupted: true, ..report_of(items) };
+            assert_eq!(ExitStatus::of(&report, &Rules { signal, ..RULES }).code(), code);
+        }
+    }
+
+    #[test]
+    fn codes_are_unique_and_sorted() {
+        let codes: Vec<u8> = ExitStatus::ALL.into_iter().map(ExitStatus::code).collect();
+        assert!(codes.is_sorted_by(|a, b| a < b), "{codes:?}");
+    }
+}

@@ -1,0 +1,26 @@
+//! What people and machines read of a run.
+//!
+//! `sync` says what happened, in [`sync::Event`]s while it runs and in a [`sync::RunReport`] at its
+//! end. Here that becomes a JSON [`Document`], a table for people ([`summary`]), progress bars
+//! ([`Progress`]), log lines ([`Lines`]) and one [`ExitStatus`]. Nothing here prints: texts are
+//! returned, and bars draw where the caller says.
+
+mod document;
+mod exit_status;
+mod hint;
+mod lines;
+mod progress;
+#[cfg(test)]
+mod sample;
+mod summary;
+mod table;
+mod words;
+
+pub use document::{
+    Bytes, Document, Error, ErrorClass, ErrorSide, Item, Kind, Mode, Origin, Outcome, Run,
+    RunFacts, Summary, json_schema,
+};
+pub use exit_status::{ExitStatus, Rules, Signal, SourceLost};
+pub use lines::Lines;
+pub use progress::Progress;
+pub use summary::{View, summary};

@@ -1,0 +1,102 @@
+//! A made-up run with something of everything, for tests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oci::{Digest, Reference};
+use sync::{Class, Failure, ItemReport, Origin, Outcome, RunReport, Side, Transferred, Wanted};
+
+use crate::RunFacts;
+
+pub(crate) const SOURCE: Digest = Digest::Sha256([0x5a; 32]);
+pub(crate) const TARGET: Digest = Digest::Sha256([0x7e; 32]);
+
+pub(crate) fn facts() -> RunFacts {
+    RunFacts {
+        id: "01936f4e-0000-7000-8000-000000000000".into(),
+        version: "1.2.3".into(),
+        mode: sync::Mode::Sync,
+        started_at: "2026-11-21T08:00:00Z".parse().unwrap(),
+        finished_at: "2026-11-21T08:01:12.5Z".parse().unwrap(),
+    }
+}
+
+pub(crate) fn wanted(name: &str, line: usize) -> Arc<Wanted> {
+    let target = format!("registry.example.com/mirror/library/{name}");
+    Arc::new(Wanted {
+        source: name.parse::<Reference>().unwrap().try_into().unwrap(),
+        written: name.into(),
+        target: target.parse::<Reference>().unwrap().try_into().unwrap(),
+        origin: Some(Origin { file: "images.yaml".into(), line }),
+    })
+}
+
+/// An item with this outcome, and whatever belongs to such an item.
+pub(crate) fn item(name: &str, line: usize, outcome: Outcome) -> ItemReport {
+    use Outcome as O;
+    let has_source = !matches!(outcome, O::SourceMissing | O::SourceLost | O::Failed | O::Deferred);
+    let target = match outcome {
+        O::Copied | O::UpToDate | O::SourceMoved => Some(SOURCE),
+        O::Drift | O::SourceLost => Some(TARGET),
+        O::WouldCopy | O::SourceMissing | O::Refused | O::Failed | O::Deferred => None,
+    };
+    ItemReport {
+        wanted: wanted(name, line),
+        outcome,
+        source_digest: has_source.then_some(SOURCE),
+        target_digest: target,
+        transferred: match outcome {
+            O::Copied => Transferred { copied: 71_303_168, mounted: 3_145_728, present: 1_500 },
+            _ => Transferred::default(),
+        },
+        duration: Duration::from_millis(match outcome {
+            O::Copied => 8_340,
+            _ => 210,
+        }),
+        failure: match outcome {
+            O::Failed => Some(failure(Side::Source, Class::Network)),
+            O::SourceMissing => Some(failure(Side::Source, Class::NotFound)),
+            O::Deferred => Some(failure(Side::Source, Class::RateLimited)),
+            _ => None,
+        },
+        notes: Vec::new(),
+    }
+}
+
+pub(crate) fn failure(side: Side, class: Class) -> Failure {
+    Failure {
+        side,
+        class,
+        message: match class {
+            Class::Network => "GET https://docker.io/v2/: connection refused".into(),
+            Class::NotFound => "no such tag or digest".into(),
+            Class::RateLimited => "429 Too Many Requests after 6 attempts".into(),
+            _ => "it did not work".into(),
+        },
+        hint: Some(match class {
+            Class::Network => "check that the host is right and can be reached from here".into(),
+            Class::NotFound => "check the spelling".into(),
+            _ => "run again later".into(),
+        }),
+        temporary: class == Class::Network,
+    }
+}
+
+pub(crate) fn report_of(items: Vec<ItemReport>) -> RunReport {
+    RunReport { items, duration: Duration::from_millis(72_500), interrupted: false }
+}
+
+pub(crate) fn report() -> RunReport {
+    let mut noted = item("postgres:16", 4, Outcome::Copied);
+    noted.notes.push("2 signatures were left out: they are of a kind that cannot be copied".into());
+    report_of(vec![
+        item("nginx:1.27", 3, Outcome::Copied),
+        noted,
+        item("alpine:3.22", 5, Outcome::UpToDate),
+        item("python:3.14", 6, Outcome::Drift),
+        item("gone:1", 7, Outcome::SourceLost),
+        item("typo:1", 8, Outcome::SourceMissing),
+        item("redis:8", 9, Outcome::Failed),
+        item("golang:1.27", 10, Outcome::Deferred),
+    ])
+}

@@ -1,0 +1,267 @@
+//! What a person reads at the end of a run: the table, then everything that must be looked at,
+//! then one line.
+
+use anstyle::{AnsiColor, Style};
+use sync::{Class, ItemReport, Mode, Outcome, RunReport};
+
+use crate::hint::next_step;
+use crate::table::table;
+use crate::words;
+
+/// How the summary is to look.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    /// What the run did with what it decided.
+    pub mode: Mode,
+    /// The width to keep to, in columns; none where a line may be as long as it likes.
+    pub width: Option<u16>,
+    /// Whether to colour.
+    pub colour: bool,
+    /// Whether to list what is usually only counted.
+    pub verbose: bool,
+}
+
+/// The summary of a run, as text that ends with a line end.
+pub fn summary(report: &RunReport, view: &View) -> String {
+    let mut text = table(report, view);
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    for details in details(report, view) {
+        text.push_str(&details);
+        text.push('\n');
+    }
+    text.push_str(&last_line(report, view));
+    text.push('\n');
+    text
+}
+
+/// One paragraph for each thing to look at, the worst first.
+fn details(report: &RunReport, view: &View) -> Vec<String> {
+    let mut items: Vec<&ItemReport> =
+        report.items.iter().filter(|item| urgency(item).is_some() && !never_begun(item)).collect();
+    // A stable sort: within an urgency the order of the file stays.
+    items.sort_by_key(|item| urgency(item));
+    let mut paragraphs: Vec<String> = items.iter().map(|item| paragraph(item, view)).collect();
+    paragraphs.extend(not_begun(report, view));
+    paragraphs
+}
+
+/// How soon an item must be looked at, 0 first; none if it need not be.
+fn urgency(item: &ItemReport) -> Option<u8> {
+    Some(match item.outcome {
+        Outcome::Refused => 0,
+        Outcome::Drift => 1,
+        Outcome::Failed => 2,
+        Outcome::SourceMissing => 3,
+        Outcome::Deferred => 4,
+        Outcome::SourceLost => 5,
+        Outcome::SourceMoved => 6,
+        Outcome::Copied | Outcome::WouldCopy | Outcome::UpToDate if item.notes.is_empty() => {
+            return None;
+        }
+        Outcome::Copied | Outcome::WouldCopy | Outcome::UpToDate => 7,
+    })
+}
+
+fn paragraph(item: &ItemReport, view: &View) -> String {
+    let title = painted(style(item.outcome), words::outcome(item.outcome), view);
+    let mut text = format!("{title}: {}", item.wanted.target);
+    if let Some(origin) = &item.wanted.origin {
+        text.push_str(&format!(" ({origin})"));
+    }
+    text.push('\n');
+    if item.outcome == Outcome::Drift {
+        text.push_str(&drift(item, view));
+    }
+    if item.outcome == Outcome::SourceLost && item.failure.is_none() {
+        text.push_str(&format!("  {} is no longer at the source", item.wanted.source));
+        match item.target_digest {
+            Some(digest) => text.push_str(&format!("; the target still has {digest}\n")),
+            None => text.push_str("; the target still has it\n"),
+        }
+    }
+    if let Some(failure) = &item.failure {
+        text.push_str(&format!("  from {}\n", item.wanted.source));
+        text.push_str(&format!("  {failure}\n"));
+        text.push_str(&hint_line(next_step(failure), view));
+    }
+    for note in &item.notes {
+        text.push_str(&format!("  note: {note}\n"));
+    }
+    text
+}
+
+fn drift(item: &ItemReport, view: &View) -> String {
+    let mut text = String::new();
+    for (side, digest) in [("source", item.source_digest), ("target", item.target_digest)] {
+        if let Some(digest) = digest {
+            text.push_str(&format!("  the {side} has {digest}\n"));
+        }
+    }
+    text.push_str("  the target was left as it is\n");
+    match (&item.wanted.origin, item.pin_line(), item.target_digest) {
+        (Some(origin), Some(pin), _) => {
+            let hint = format!("to keep what the target has, write in {origin}:");
+            text.push_str(&hint_line(&hint, view));
+            text.push_str(&format!("    {}\n", painted(CYAN, &pin, view)));
+        }
+        (None, _, Some(digest)) => {
+            let pinned = item.wanted.pinned_to(digest);
+            text.push_str(&hint_line(&format!("what the target has is {pinned}"), view));
+        }
+        _ => {}
+    }
+    text
+}
+
+fn never_begun(item: &ItemReport) -> bool {
+    let stopped = item.failure.as_ref().is_some_and(|why| why.class == Class::Interrupted);
+    item.outcome == Outcome::Deferred && stopped
+}
+
+/// The items that were never begun share one paragraph: they share their reason.
+fn not_begun(report: &RunReport, view: &View) -> Option<String> {
+    let mut items = report.items.iter().filter(|item| never_begun(item));
+    let failure = items.next()?.failure.as_ref()?;
+    let items = words::count(items.count() + 1, "item");
+    let title = painted(style(Outcome::Deferred), words::outcome(Outcome::Deferred), view);
+    let mut text = format!("{title}: {items}\n  {}\n", failure.message);
+    text.push_str(&hint_line(next_step(failure), view));
+    Some(text)
+}
+
+/// Such as `8 items: 2 copied, 1 drift; 136.0 MiB copied, 6.0 MiB mounted; 1 min 12 s`.
+fn last_line(report: &RunReport, view: &View) -> String {
+    let items = words::count(report.items.len(), "item");
+    let outcomes: Vec<String> = BY_WELCOME
+        .into_iter()
+        .map(|outcome| (outcome, report.count(outcome)))
+        .filter(|(_, count)| *count > 0)
+        .map(|(outcome, count)| {
+            painted(style(outcome), &format!("{count} {}", words::outcome(outcome)), view)
+        })
+        .collect();
+    let mut parts =
+        vec![if outcomes.is_empty() { items } else { format!("{items}: {}", outcomes.join(", ")) }];
+    let moved = report.transferred();
+    let sizes: Vec<String> =
+        [("copied", moved.copied), ("mounted", moved.mounted), ("already there", moved.present)]
+            .into_iter()
+            .filter(|(_, bytes)| *bytes > 0)
+            .map(|(way, bytes)| format!("{} {way}", words::size(bytes)))
+            .collect();
+    if !sizes.is_empty() {
+        parts.push(sizes.join(", "));
+    }
+    parts.push(words::time(report.duration));
+    if view.mode != Mode::Sync {
+        parts.push("nothing was written".to_owned());
+    }
+    if report.interrupted {
+        parts.push("stopped by a signal".to_owned());
+    }
+    parts.join("; ")
+}
+
+const BY_WELCOME: [Outcome; 10] = [
+    Outcome::Copied,
+    Outcome::WouldCopy,
+    Outcome::UpToDate,
+    Outcome::SourceMoved,
+    Outcome::SourceLost,
+    Outcome::Deferred,
+    Outcome::SourceMissing,
+    Outcome::Failed,
+    Outcome::Drift,
+    Outcome::Refused,
+];
+
+const CYAN: Style = AnsiColor::Cyan.on_default();
+
+fn style(outcome: Outcome) -> Style {
+    words::colour(outcome).map_or_else(Style::new, AnsiColor::on_default)
+}
+
+fn hint_line(hint: &str, view: &View) -> String {
+    format!("  {} {hint}\n", painted(CYAN, "hint:", view))
+}
+
+fn painted(style: Style, text: &str, view: &View) -> String {
+    if view.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    const PLAIN: View = View { mode: Mode::Sync, width: None, colour: false, verbose: false };
+
+    #[test]
+    fn everything_in_a_pipe() {
+        insta::assert_snapshot!(summary(&sample::report(), &PLAIN));
+    }
+
+    #[test]
+    fn everything_on_a_narrow_terminal() {
+        let view = View { width: Some(100), ..PLAIN };
+        let text = summary(&sample::report(), &view);
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn colours_change_nothing_but_colours() {
+        let coloured = summary(&sample::report(), &View { colour: true, ..PLAIN });
+        assert!(coloured.contains("\x1b["));
+        let mut plain = String::new();
+        let mut rest = coloured.as_str();
+        while let Some((before, after)) = rest.split_once("\x1b[") {
+            plain.push_str(before);
+            rest = after.split_once('m').map_or("", |(_, rest)| rest);
+        }
+        plain.push_str(rest);
+        assert_eq!(plain, summary(&sample::report(), &PLAIN));
+    }
+
+    #[test]
+    fn many_up_to_date_items_are_counted_unless_asked() {
+        let mut items: Vec<ItemReport> = (1..=51)
+            .map(|number| sample::item(&format!("a:{number}"), number, Outcome::UpToDate))
+            .collect();
+        items.push(sample::item("b:1", 99, Outcome::WouldCopy));
+        let report = sample::report_of(items);
+        let view = View { mode: Mode::Plan, ..PLAIN };
+        insta::assert_snapshot!(summary(&report, &view));
+        let verbose = summary(&report, &View { verbose: true, ..view });
+        assert_eq!(verbose.matches("up-to-date").count(), 51 + 1);
+    }
+
+    #[test]
+    fn what_was_never_begun_is_told_once() {
+        let stopped = sync::Failure {
+            message: "the run was stopped before its turn came".into(),
+            hint: Some("run again: what is done is not done twice".into()),
+            ..sample::failure(sync::Side::Source, Class::Interrupted)
+        };
+        let items = ["a:1", "b:1"].map(|name| ItemReport {
+            failure: Some(stopped.clone()),
+            ..sample::item(name, 1, Outcome::Deferred)
+        });
+        let report = RunReport { interrupted: true, ..sample::report_of(items.into()) };
+        insta::assert_snapshot!(summary(&report, &PLAIN));
+    }
+
+    #[test]
+    fn drift_of_a_single_copy_has_no_file_to_edit() {
+        let mut item = sample::item("python:3.14", 1, Outcome::Drift);
+        let wanted = std::sync::Arc::make_mut(&mut item.wanted);
+        wanted.origin = None;
+        insta::assert_snapshot!(summary(&sample::report_of(vec![item]), &PLAIN));
+    }
+
+    #[test]
+    fn an_empty_run_is_one_line() {
+        assert_eq!(summary(&sample::report_of(Vec::new()), &PLAIN), "0 items; 1 min 12 s\n");
+    }
+}

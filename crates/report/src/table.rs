@@ -1,0 +1,95 @@
+//! The table of a run's items, one row each.
+
+use anstyle::AnsiColor;
+use comfy_table::{
+    Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, presets,
+};
+use sync::{ItemReport, Outcome, RunReport};
+
+use crate::summary::View;
+use crate::words;
+
+/// More up-to-date items than these are counted, not listed.
+const UP_TO_DATE_LIMIT: usize = 50;
+
+/// The table, with a line end after each row.
+pub(crate) fn table(report: &RunReport, view: &View) -> String {
+    let up_to_date = report.count(Outcome::UpToDate);
+    let counted = if view.verbose || up_to_date <= UP_TO_DATE_LIMIT { 0 } else { up_to_date };
+    let listed: Vec<&ItemReport> = report
+        .items
+        .iter()
+        .filter(|item| counted == 0 || item.outcome != Outcome::UpToDate)
+        .collect();
+    let mut text = String::new();
+    if !listed.is_empty() {
+        text.push_str(&rows(&listed, view));
+    }
+    if counted > 0 {
+        let items = words::count(counted, "up-to-date item");
+        text.push_str(&format!("{items} not listed (--verbose lists them)\n"));
+    }
+    text
+}
+
+fn rows(items: &[&ItemReport], view: &View) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["TARGET", "OUTCOME", "DIGEST", "COPIED", "MOUNTED", "PRESENT", "TIME"]);
+    for item in items {
+        let digest = item.target_digest.or(item.source_digest);
+        table.add_row([
+            Cell::new(&item.wanted.target),
+            outcome(item.outcome, view),
+            Cell::new(digest.map_or_else(|| "-".to_owned(), words::short_digest)),
+            Cell::new(size(item.transferred.copied)),
+            Cell::new(size(item.transferred.mounted)),
+            Cell::new(size(item.transferred.present)),
+            Cell::new(words::time(item.duration)),
+        ]);
+    }
+    match view.width {
+        Some(width) => {
+            table.set_width(width);
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        }
+        // In a pipe a row is a line, however long.
+        None => {
+            table.set_content_arrangement(ContentArrangement::Disabled);
+        }
+    }
+    if view.colour {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    for (number, column) in table.column_iter_mut().enumerate() {
+        let left = if number == 0 { 0 } else { 1 };
+        column.set_padding((left, 1));
+        if number > 0 {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+        if number > 2 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+fn outcome(outcome: Outcome, view: &View) -> Cell {
+    let cell = Cell::new(words::outcome(outcome));
+    let colour = words::colour(outcome).filter(|_| view.colour);
+    // The library's plain names are the bright colours; these are the ones of `AnsiColor`.
+    match colour {
+        Some(AnsiColor::Green) => cell.fg(Color::DarkGreen),
+        Some(AnsiColor::Cyan) => cell.fg(Color::DarkCyan),
+        Some(AnsiColor::Yellow) => cell.fg(Color::DarkYellow),
+        Some(AnsiColor::Red) => cell.fg(Color::DarkRed),
+        _ => cell,
+    }
+}
+
+/// Nothing is written as nothing, so that what was moved stands out.
+fn size(bytes: u64) -> String {
+    if bytes == 0 { "-".to_owned() } else { words::size(bytes) }
+}

@@ -1,0 +1,119 @@
+//! How outcomes, digests, sizes and times are written for people.
+
+use std::time::Duration;
+
+use anstyle::AnsiColor;
+use bytesize::ByteSize;
+use oci::Digest;
+use sync::Outcome;
+
+/// An outcome's name, the same as in the JSON report.
+pub(crate) fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Copied => "copied",
+        Outcome::WouldCopy => "would-copy",
+        Outcome::UpToDate => "up-to-date",
+        Outcome::Drift => "drift",
+        Outcome::SourceMoved => "source-moved",
+        Outcome::SourceMissing => "source-missing",
+        Outcome::SourceLost => "source-lost",
+        Outcome::Refused => "refused",
+        Outcome::Failed => "failed",
+        Outcome::Deferred => "deferred",
+    }
+}
+
+/// An outcome's colour; none for what needs no attention.
+pub(crate) fn colour(outcome: Outcome) -> Option<AnsiColor> {
+    match outcome {
+        Outcome::UpToDate => None,
+        Outcome::Copied => Some(AnsiColor::Green),
+        Outcome::WouldCopy => Some(AnsiColor::Cyan),
+        Outcome::SourceMoved | Outcome::SourceLost | Outcome::Deferred => Some(AnsiColor::Yellow),
+        Outcome::Drift | Outcome::SourceMissing | Outcome::Refused | Outcome::Failed => {
+            Some(AnsiColor::Red)
+        }
+    }
+}
+
+/// Enough of a digest to tell it from others at a glance.
+pub(crate) fn short_digest(digest: Digest) -> String {
+    let text = digest.to_string();
+    let (algorithm, hex) = text.split_once(':').unwrap_or(("", &text));
+    let shown: String = hex.chars().take(12).collect();
+    format!("{algorithm}:{shown}")
+}
+
+/// A size such as `68.0 MiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    ByteSize::b(bytes).display().iec().to_string()
+}
+
+/// A time such as `210 ms`, `8.3 s` or `1 min 12 s`.
+pub(crate) fn time(duration: Duration) -> String {
+    let milliseconds = duration.as_millis();
+    match milliseconds {
+        0..1_000 => format!("{milliseconds} ms"),
+        1_000..60_000 => format!("{:.1} s", duration.as_secs_f64()),
+        60_000..3_600_000 => {
+            let seconds = duration.as_secs();
+            format!("{} min {} s", seconds / 60, seconds % 60)
+        }
+        _ => {
+            let minutes = duration.as_secs() / 60;
+            format!("{} h {} min", minutes / 60, minutes % 60)
+        }
+    }
+}
+
+/// `1 item`, `2 items`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_at_a_glance() {
+        let table = [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (8_340, "8.3 s"),
+            (72_500, "1 min 12 s"),
+            (7_380_000, "2 h 3 min"),
+        ];
+        for (milliseconds, expected) in table {
+            assert_eq!(time(Duration::from_millis(milliseconds)), expected);
+        }
+    }
+
+    #[test]
+    fn sizes_and_digests_are_short() {
+        assert_eq!(size(71_303_168), "68.0 MiB");
+        assert_eq!(size(0), "0 B");
+        assert_eq!(short_digest(Digest::Sha256([0x5a; 32])), "sha256:5a5a5a5a5a5a");
+    }
+
+    #[test]
+    fn outcomes_are_named_as_in_json() {
+        use Outcome as O;
+        let all = [
+            O::Copied,
+            O::WouldCopy,
+            O::UpToDate,
+            O::Drift,
+            O::SourceMoved,
+            O::SourceMissing,
+            O::SourceLost,
+            O::Refused,
+            O::Failed,
+            O::Deferred,
+        ];
+        for one in all {
+            assert_eq!(serde_json::to_value(one).unwrap(), outcome(one));
+            assert_eq!(serde_json::to_value(crate::Outcome::from(one)).unwrap(), outcome(one));
+        }
+    }
+}
