@@ -1,0 +1,211 @@
+//! The arguments of the commands that look at images: `sync`, `plan`, `verify`, `check`, `copy`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use secrecy::SecretString;
+
+use crate::environment::boolean;
+
+/// Copy what the target does not have
+///
+/// Every image of the sync files is looked at on both sides. What the target does not have is
+/// copied: the whole image or index with all its platforms and attestations, exact to the byte, its
+/// tag last. What the target has is left alone, also where it differs (drift).
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  image-syncer sync -i images.yaml -r registry.example.com/mirror/
+  image-syncer sync -i lists/ -r oci:./mirror/ --report json=report.json
+  image-syncer sync -i images.yaml -r eu.example.com/mirror/ -r us.example.com/mirror/
+  image-syncer sync -i images.yaml -t key.json --dry-run")]
+pub(crate) struct SyncArguments {
+    #[command(flatten)]
+    pub(crate) list: ListArguments,
+    /// Say what would be copied and write nothing; the same as `plan`
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = boolean)]
+    pub(crate) dry_run: Option<bool>,
+    #[command(flatten)]
+    pub(crate) login: LoginArguments,
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
+}
+
+/// Say what `sync` would do, and why
+///
+/// Both sides are looked at for real, and nothing is written. Drift and failures end it with the
+/// same exit codes as `sync`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  image-syncer plan -i images.yaml -r registry.example.com/mirror/
+  image-syncer plan -i images.yaml --exit-code --output json")]
+pub(crate) struct PlanArguments {
+    #[command(flatten)]
+    pub(crate) list: ListArguments,
+    /// Exit with 6 where something would be copied
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = boolean)]
+    pub(crate) exit_code: Option<bool>,
+    #[command(flatten)]
+    pub(crate) login: LoginArguments,
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
+}
+
+/// Check that the target is what the sync files say
+///
+/// For each image the target must have the tag, with the source's digest, and everything that it is
+/// made of. Nothing is written. An image that the target lacks ends it with exit code 1.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  image-syncer verify -i images.yaml -r registry.example.com/mirror/")]
+pub(crate) struct VerifyArguments {
+    #[command(flatten)]
+    pub(crate) list: ListArguments,
+    #[command(flatten)]
+    pub(crate) login: LoginArguments,
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
+}
+
+/// Check that sync files are right; ask no registry
+///
+/// All mistakes of all files are shown in one go, each with its line and what would be right.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  image-syncer check images.yaml
+  image-syncer check lists/ -r registry.example.com/mirror/
+  generate-list | image-syncer check -")]
+pub(crate) struct CheckArguments {
+    /// The sync files, or folders of them; `-` is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) prefixes: PrefixArguments,
+}
+
+/// Copy one image
+///
+/// The same engine and the same promises as `sync`, for one image and without a file. SOURCE needs
+/// a tag or a digest; where TARGET has no tag, it takes the tag of SOURCE.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Places are `HOST/REPOSITORY:TAG`, `oci:FOLDER:TAG` (an OCI image layout) and `oci-archive:FILE.tar`.
+
+Examples:
+  image-syncer copy nginx:1.27 registry.example.com/mirror/nginx
+  image-syncer copy quay.io/org/tool:2 oci:./tool
+  image-syncer copy oci-archive:build.tar:1.4 registry.example.com/team/app:1.4")]
+pub(crate) struct CopyArguments {
+    /// Where the image comes from
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: String,
+    /// The tag that is to hold it
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: String,
+    /// Say what would be copied and write nothing
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = boolean)]
+    pub(crate) dry_run: Option<bool>,
+    #[command(flatten)]
+    pub(crate) login: LoginArguments,
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
+}
+
+/// What is wanted.
+#[derive(Args, Debug)]
+pub(crate) struct ListArguments {
+    /// Read wanted images from a sync file or a folder of them; `-` is standard input, repeatable
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) images_file: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) prefixes: PrefixArguments,
+    /// Read ECR repositories from a folder (not supported yet)
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Where images without a destination of their own go.
+#[derive(Args, Debug)]
+pub(crate) struct PrefixArguments {
+    /// Put this before target names, `HOST/PATH/` or `oci:FOLDER/`; repeatable, each image goes to
+    /// all of them [default: `targetRepoPrefix` of the sync file]
+    #[arg(short = 'r', long, value_name = "PREFIX")]
+    pub(crate) target_repo_prefix: Vec<String>,
+}
+
+/// Who we are at the target. Without any of these, docker config and credential helpers are asked.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Credentials of the target")]
+pub(crate) struct LoginArguments {
+    /// Log in with the JSON key of a Google service account
+    #[arg(short = 't', long, value_name = "FILE")]
+    pub(crate) target_repo_auth_key: Option<PathBuf>,
+    /// Log in with this bearer token; others can see it here, the variable is safer
+    #[arg(short, long, value_name = "TOKEN")]
+    pub(crate) access_token: Option<SecretString>,
+    /// Sign with a key of a key management service (not supported yet)
+    #[arg(short, long, value_name = "URI", hide = true)]
+    pub(crate) kms_key: Option<String>,
+}
+
+/// How a run goes about it, and what it tells.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "The run and its report")]
+pub(crate) struct RunArguments {
+    /// Work on so many images at once [default: 16]
+    #[arg(long, value_name = "NUMBER", value_parser = positive)]
+    pub(crate) concurrency: Option<usize>,
+    /// Begin nothing new after the first image that did not end well
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = boolean)]
+    pub(crate) fail_fast: Option<bool>,
+    /// What it counts as that the source has lost what the target still has [default: warn]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) source_lost: Option<SourceLost>,
+    /// Print the result as a table for people or as JSON [default: table]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) output: Option<OutputFormat>,
+    /// Write the result into a file as well, `json=FILE`; repeatable
+    #[arg(long, value_name = "FORMAT=FILE")]
+    pub(crate) report: Vec<String>,
+    /// List every image, also where many are up to date
+    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = boolean)]
+    pub(crate) verbose: Option<bool>,
+    /// Draw no progress bars; log lines instead
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = boolean)]
+    pub(crate) no_progress: Option<bool>,
+}
+
+/// What it counts as that the source has lost what the target still has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum SourceLost {
+    /// Something to know
+    Warn,
+    /// A failure
+    Fail,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// A table, then what must be looked at
+    Table,
+    /// The JSON report
+    Json,
+}
+
+/// A number from 1.
+pub(crate) fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("it must be a whole number from 1".to_owned()),
+        Ok(number) => Ok(number),
+    }
+}

@@ -1,0 +1,30 @@
+//! `copy`: one image, by the same engine and with the same promises as a list.
+
+use std::collections::BTreeMap;
+
+use report::ExitStatus;
+use sync::Mode;
+
+use super::sync::target_login;
+use crate::arguments::CopyArguments;
+use crate::environment;
+use crate::error::CliError;
+use crate::run::{Context, Job, Show};
+use crate::settings::{RunSettings, flag, single};
+use crate::wiring::{self, Peers};
+
+pub(crate) async fn execute(
+    typed: &CopyArguments,
+    context: &Context<'_>,
+) -> Result<ExitStatus, CliError> {
+    let dry_run = flag(typed.dry_run, context.environment, environment::DRY_RUN)?;
+    let mode = if dry_run { Mode::Plan } else { Mode::Sync };
+    let settings = RunSettings::new(&typed.run, context.environment)?;
+    let show = Show::begin(&settings, context)?;
+    let wanted = vec![single(typed)?];
+    let login = target_login(&typed.login, context)?;
+    let login_hosts = wiring::login_hosts(&[], &wanted);
+    let peers = Peers { registries: &BTreeMap::new(), login: login.as_ref(), login_hosts };
+    let job = Job { mode, wanted, peers, pending_has_code: false, settings: &settings, show };
+    job.run(context).await
+}

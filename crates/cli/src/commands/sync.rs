@@ -1,0 +1,101 @@
+//! `sync`: copies what the target does not have.
+
+use report::ExitStatus;
+use sync::Mode;
+use syncfile::{Defaults, Input, Loaded};
+
+use crate::arguments::{ListArguments, LoginArguments, RunArguments, SyncArguments};
+use crate::environment;
+use crate::error::CliError;
+use crate::run::{Context, Job, Show};
+use crate::settings::{ListSettings, RunSettings, TargetLogin, flag};
+use crate::wiring::{self, Peers};
+
+pub(crate) async fn execute(
+    typed: &SyncArguments,
+    context: &Context<'_>,
+) -> Result<ExitStatus, CliError> {
+    let dry_run = flag(typed.dry_run, context.environment, environment::DRY_RUN)?;
+    let mode = if dry_run { Mode::Plan } else { Mode::Sync };
+    let list = List { list: &typed.list, login: &typed.login, run: &typed.run };
+    list.run(mode, false, context).await
+}
+
+/// What `sync`, `plan` and `verify` are given alike.
+pub(crate) struct List<'a> {
+    pub(crate) list: &'a ListArguments,
+    pub(crate) login: &'a LoginArguments,
+    pub(crate) run: &'a RunArguments,
+}
+
+impl List<'_> {
+    /// Loads the sync files and runs the engine over them.
+    pub(crate) async fn run(
+        &self,
+        mode: Mode,
+        pending_has_code: bool,
+        context: &Context<'_>,
+    ) -> Result<ExitStatus, CliError> {
+        let settings = RunSettings::new(self.run, context.environment)?;
+        let show = Show::begin(&settings, context)?;
+        let list = ListSettings::new(self.list, context.environment)?;
+        let login = target_login(self.login, context)?;
+        let Loaded { sync_file, .. } = load(&list, context)?;
+        let wanted = wiring::wanted(&sync_file);
+        let login_hosts = wiring::login_hosts(&list.prefixes, &wanted);
+        if login.is_some() {
+            for host in wiring::target_hosts(&wanted).difference(&login_hosts) {
+                context.warn(&format!(
+                    "the credential given for the target is not shown to {host}, which is the host \
+                     of no --target-repo-prefix; docker config is asked instead"
+                ));
+            }
+        }
+        let peers = Peers { registries: &sync_file.registries, login: login.as_ref(), login_hosts };
+        let job = Job { mode, wanted, peers, pending_has_code, settings: &settings, show };
+        job.run(context).await
+    }
+}
+
+/// The credential that was given for the target; a secret that others can see earns a warning.
+pub(crate) fn target_login(
+    typed: &LoginArguments,
+    context: &Context<'_>,
+) -> Result<Option<TargetLogin>, CliError> {
+    let login = TargetLogin::new(typed, context.environment)?;
+    if typed.access_token.is_some() {
+        context.warn(
+            "the access token stands on the command line, where every user of this machine can \
+             read it; SYNCER_ACCESS_TOKEN or docker config keep it to yourself",
+        );
+    }
+    Ok(login)
+}
+
+/// Loads sync files and shows what should be looked at in them.
+pub(crate) fn load(list: &ListSettings, context: &Context<'_>) -> Result<Loaded, CliError> {
+    let inputs = inputs(list)?;
+    let defaults = Defaults { target_repo_prefixes: list.prefixes.clone() };
+    let colours = context.terminal.colour_messages;
+    let loaded = syncfile::load(&inputs, &defaults)
+        .map_err(|diagnostics| CliError::finished(diagnostics.render(colours)))?;
+    let warnings: Vec<String> =
+        loaded.warnings.iter().map(|warning| warning.render(colours)).collect();
+    if !warnings.is_empty() {
+        context.terminal.message(&format!("{}\n\n", warnings.join("\n\n")));
+    }
+    Ok(loaded)
+}
+
+fn inputs(list: &ListSettings) -> Result<Vec<Input>, CliError> {
+    let stdin = |file: &std::path::Path| file.as_os_str() == "-";
+    list.files
+        .iter()
+        .map(|file| match stdin(file) {
+            true => std::io::read_to_string(std::io::stdin()).map(Input::Stdin).map_err(|error| {
+                CliError::usage(format!("cannot read the sync file from standard input: {error}"))
+            }),
+            false => Ok(Input::Path(file.clone())),
+        })
+        .collect()
+}

@@ -1,0 +1,71 @@
+//! Holds `docs/commands.md` and `docs/exit-codes.md` to what the program says of itself.
+
+use std::path::PathBuf;
+
+use clap::Command;
+use report::ExitStatus;
+
+use crate::help;
+
+/// The text of `docs/commands.md`.
+fn commands() -> String {
+    let mut root = help::command().term_width(100);
+    root.build();
+    let mut text = String::from(
+        "# Commands\n\n\
+         What `image-syncer --help` and `image-syncer COMMAND --help` say, in one place. A test holds\n\
+         this page to the program; `UPDATE_DOCS=1 cargo test -p image-syncer documentation` writes it\n\
+         anew. The [exit codes](exit-codes.md) have a page of their own.\n",
+    );
+    section(&mut text, &mut root, 2);
+    let names: Vec<String> =
+        root.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    for name in names {
+        if let Some(command) = root.find_subcommand_mut(&name).filter(|_| name != "help") {
+            section(&mut text, command, 2);
+        }
+    }
+    text
+}
+
+fn section(text: &mut String, command: &mut Command, level: usize) {
+    let title = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
+    let help = command.render_long_help().to_string();
+    let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+    text.push_str(&format!("\n{} {title}\n\n```text\n", "#".repeat(level)));
+    text.push_str(help.join("\n").trim_end());
+    text.push_str("\n```\n");
+}
+
+fn document(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "..", "..", "docs", name].iter().collect()
+}
+
+#[test]
+fn the_command_reference_is_what_the_program_says() {
+    let file = document("commands.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&file, commands()).unwrap();
+    }
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert!(
+        written == commands(),
+        "docs/commands.md is not what the program says; UPDATE_DOCS=1 writes it anew"
+    );
+}
+
+#[test]
+fn the_page_of_exit_codes_has_every_code_and_no_other() {
+    let page = std::fs::read_to_string(document("exit-codes.md")).unwrap();
+    let rows: Vec<&str> = page
+        .lines()
+        .filter(|line| {
+            line.starts_with("| ") && line.as_bytes().get(2).is_some_and(u8::is_ascii_digit)
+        })
+        .collect();
+    let expected: Vec<String> = ExitStatus::ALL
+        .into_iter()
+        .map(|status| format!("| {} | {} |", status.code(), status.meaning()))
+        .collect();
+    assert_eq!(rows, expected);
+}

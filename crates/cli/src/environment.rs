@@ -1,0 +1,235 @@
+//! [`Environment`]: the variables that the program knows, all of them named here.
+//!
+//! An empty variable counts as not set, as it did for kyma's image-syncer. One that does not parse
+//! is an error that names it: a dry run that was asked for with a typo must never become a real one.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use crate::error::CliError;
+
+/// A variable that stands in for a flag.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Variable {
+    /// The flag, without its dashes.
+    pub(crate) flag: &'static str,
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// The name that ecr-sync had for it; the other goes first.
+    pub(crate) old_name: Option<&'static str>,
+}
+
+const fn variable(flag: &'static str, name: &'static str) -> Variable {
+    Variable { flag, name, old_name: None }
+}
+
+impl Variable {
+    const fn or(self, old_name: &'static str) -> Self {
+        Self { old_name: Some(old_name), ..self }
+    }
+}
+
+pub(crate) const IMAGES_FILE: Variable = variable("images-file", "SYNCER_IMAGES_FILE");
+pub(crate) const TARGET_REPO_PREFIX: Variable =
+    variable("target-repo-prefix", "SYNCER_TARGET_REPO_PREFIX");
+pub(crate) const TARGET_REPO_AUTH_KEY: Variable =
+    variable("target-repo-auth-key", "SYNCER_TARGET_REPO_AUTH_KEY");
+pub(crate) const ACCESS_TOKEN: Variable = variable("access-token", "SYNCER_ACCESS_TOKEN");
+pub(crate) const KMS_KEY: Variable = variable("kms-key", "SYNCER_KMS_KEY");
+pub(crate) const CONFIG: Variable = variable("config", "SYNCER_CONFIG").or("REPOSITORIES_DIR");
+pub(crate) const DRY_RUN: Variable = variable("dry-run", "SYNCER_DRY_RUN").or("DRY_RUN");
+pub(crate) const EXIT_CODE: Variable = variable("exit-code", "SYNCER_EXIT_CODE");
+pub(crate) const CONCURRENCY: Variable =
+    variable("concurrency", "SYNCER_CONCURRENCY").or("MAX_PARALLEL_OPERATIONS");
+pub(crate) const FAIL_FAST: Variable = variable("fail-fast", "SYNCER_FAIL_FAST");
+pub(crate) const SOURCE_LOST: Variable = variable("source-lost", "SYNCER_SOURCE_LOST");
+pub(crate) const OUTPUT: Variable = variable("output", "SYNCER_OUTPUT");
+pub(crate) const REPORT: Variable = variable("report", "SYNCER_REPORT");
+pub(crate) const VERBOSE: Variable = variable("verbose", "SYNCER_VERBOSE");
+pub(crate) const NO_PROGRESS: Variable = variable("no-progress", "SYNCER_NO_PROGRESS");
+pub(crate) const DEBUG: Variable = variable("debug", "SYNCER_DEBUG");
+pub(crate) const LOG_LEVEL: Variable = variable("log-level", "SYNCER_LOG_LEVEL").or("LOG_LEVEL");
+pub(crate) const LOG_FORMAT: Variable = variable("log-format", "SYNCER_LOG_FORMAT");
+pub(crate) const LISTEN: Variable = variable("listen", "SYNCER_LISTEN");
+pub(crate) const READ_ONLY: Variable = variable("read-only", "SYNCER_READ_ONLY");
+pub(crate) const SPARSE: Variable = variable("sparse", "SYNCER_SPARSE");
+pub(crate) const HTPASSWD: Variable = variable("htpasswd", "SYNCER_HTPASSWD");
+pub(crate) const TLS_CERTIFICATE: Variable = variable("tls-certificate", "SYNCER_TLS_CERTIFICATE");
+pub(crate) const TLS_KEY: Variable = variable("tls-key", "SYNCER_TLS_KEY");
+
+/// Every variable that stands in for a flag.
+pub(crate) const VARIABLES: [Variable; 24] = [
+    IMAGES_FILE,
+    TARGET_REPO_PREFIX,
+    TARGET_REPO_AUTH_KEY,
+    ACCESS_TOKEN,
+    KMS_KEY,
+    CONFIG,
+    DRY_RUN,
+    EXIT_CODE,
+    CONCURRENCY,
+    FAIL_FAST,
+    SOURCE_LOST,
+    OUTPUT,
+    REPORT,
+    VERBOSE,
+    NO_PROGRESS,
+    DEBUG,
+    LOG_LEVEL,
+    LOG_FORMAT,
+    LISTEN,
+    READ_ONLY,
+    SPARSE,
+    HTPASSWD,
+    TLS_CERTIFICATE,
+    TLS_KEY,
+];
+
+/// Set to anything, it takes all colours away (<https://no-color.org>).
+pub(crate) const NO_COLOR: &str = "NO_COLOR";
+
+/// `dumb` is a terminal that can neither colour nor redraw.
+pub(crate) const TERM: &str = "TERM";
+
+/// The variables of the process, as they were when it began.
+#[derive(Clone, Default)]
+pub(crate) struct Environment(BTreeMap<OsString, OsString>);
+
+/// What a variable says, and which one it was.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Found<T> {
+    /// The variable's name.
+    pub(crate) name: &'static str,
+    /// What it says.
+    pub(crate) value: T,
+}
+
+impl Environment {
+    pub(crate) fn of_this_process() -> Self {
+        Self(std::env::vars_os().collect())
+    }
+
+    /// The variable with this name; none where it is not set or empty.
+    pub(crate) fn get(&self, name: &str) -> Option<&OsString> {
+        self.0.get(name.as_ref() as &std::ffi::OsStr).filter(|value| !value.is_empty())
+    }
+
+    /// What stands in for a flag, by either of its names.
+    pub(crate) fn os_text(&self, variable: Variable) -> Option<Found<OsString>> {
+        [Some(variable.name), variable.old_name]
+            .into_iter()
+            .flatten()
+            .find_map(|name| self.get(name).map(|value| Found { name, value: value.clone() }))
+    }
+
+    /// The same, as text.
+    pub(crate) fn text(&self, variable: Variable) -> Result<Option<Found<String>>, CliError> {
+        let Some(found) = self.os_text(variable) else { return Ok(None) };
+        match found.value.into_string() {
+            Ok(value) => Ok(Some(Found { name: found.name, value })),
+            Err(_) => Err(CliError::usage(format!("the variable {} is not UTF-8", found.name))),
+        }
+    }
+
+    /// The same, read by `parse`, whose errors say what would be right.
+    pub(crate) fn parsed<T>(
+        &self,
+        variable: Variable,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, CliError> {
+        let Some(Found { name, value }) = self.text(variable)? else { return Ok(None) };
+        let parsed = parse(&value).map_err(|problem| {
+            CliError::usage(format!("the variable {name} is `{}`: {problem}", value.escape_debug()))
+                .hint(format!("correct it or unset it; --{} goes before it", variable.flag))
+        })?;
+        Ok(Some(parsed))
+    }
+
+    /// The same, as a boolean.
+    pub(crate) fn boolean(&self, variable: Variable) -> Result<Option<bool>, CliError> {
+        self.parsed(variable, boolean)
+    }
+
+    /// The same, as one of a few words.
+    pub(crate) fn choice<T: clap::ValueEnum>(
+        &self,
+        variable: Variable,
+    ) -> Result<Option<T>, CliError> {
+        self.parsed(variable, |text| {
+            T::from_str(text, true).map_err(|_| {
+                let values: Vec<String> = T::value_variants()
+                    .iter()
+                    .filter_map(T::to_possible_value)
+                    .map(|value| format!("`{}`", value.get_name()))
+                    .collect();
+                format!("it must be one of {}", values.join(", "))
+            })
+        })
+    }
+}
+
+impl<K: Into<OsString>, V: Into<OsString>> FromIterator<(K, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+/// Reads a boolean as Go's `strconv.ParseBool` does, which kyma's flags and variables were read by.
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        _ => Err("it must be `true` or `false`".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans_are_read_as_go_does() {
+        for text in ["1", "t", "T", "TRUE", "true", "True"] {
+            assert_eq!(boolean(text), Ok(true), "{text}");
+        }
+        for text in ["0", "f", "F", "FALSE", "false", "False"] {
+            assert_eq!(boolean(text), Ok(false), "{text}");
+        }
+        for text in ["", "yes", "on", "Y", " true", "tRUE", "maybe", "2"] {
+            assert!(boolean(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn empty_is_not_set_and_the_new_name_goes_first() {
+        let environment: Environment =
+            [("SYNCER_DEBUG", ""), ("SYNCER_DRY_RUN", "false"), ("DRY_RUN", "true")]
+                .into_iter()
+                .collect();
+        assert_eq!(environment.boolean(DEBUG).unwrap(), None);
+        assert_eq!(environment.boolean(DRY_RUN).unwrap(), Some(false));
+        let old: Environment = [("SYNCER_DRY_RUN", ""), ("DRY_RUN", "true")].into_iter().collect();
+        assert_eq!(old.boolean(DRY_RUN).unwrap(), Some(true));
+    }
+
+    #[test]
+    fn what_does_not_parse_names_the_variable() {
+        let environment: Environment =
+            [("DRY_RUN", "maybe"), ("SYNCER_CONCURRENCY", "many")].into_iter().collect();
+        let error = environment.boolean(DRY_RUN).unwrap_err();
+        assert_eq!(
+            error.message(),
+            "the variable DRY_RUN is `maybe`: it must be `true` or `false`"
+        );
+        let error = environment.parsed(CONCURRENCY, crate::arguments::positive).unwrap_err();
+        assert!(error.message().contains("SYNCER_CONCURRENCY is `many`"), "{}", error.message());
+    }
+
+    #[test]
+    fn a_variable_is_named_after_its_flag() {
+        for variable in VARIABLES {
+            let expected = format!("SYNCER_{}", variable.flag.to_uppercase().replace('-', "_"));
+            assert_eq!(variable.name, expected);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Logs: which events are shown, how, and where. They go to standard error, around the progress
+//! bars where there are some.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use report::Progress;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::arguments::{LogFormat, LogLevel};
+use crate::terminal::Terminal;
+
+/// The crates of this program; the binary's own target is its name with an underscore.
+const OWN: [&str; 9] = [
+    "image_syncer",
+    "credentials",
+    "layout",
+    "oci",
+    "registry",
+    "report",
+    "server",
+    "sync",
+    "syncfile",
+];
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Logging {
+    /// The least important level that is shown of this program's own events.
+    pub(crate) level: LogLevel,
+    /// How an event looks.
+    pub(crate) format: LogFormat,
+}
+
+/// Begins to log; a second call in one process changes nothing.
+pub(crate) fn begin(logging: Logging, terminal: &Terminal, progress: Option<Arc<Progress>>) {
+    let writer = Around { progress };
+    let debugging = logging.level >= LogLevel::Debug;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter(logging.level))
+        .with_writer(writer)
+        .with_target(debugging);
+    let _already_begun = match logging.format {
+        LogFormat::Json => {
+            tracing::subscriber::set_global_default(subscriber.with_ansi(false).json().finish())
+        }
+        LogFormat::Text => tracing::subscriber::set_global_default(
+            subscriber.with_ansi(terminal.colour_messages).finish(),
+        ),
+    };
+}
+
+/// Own events from the level on. Of other crates only what is wrong, whatever the level: HTTP
+/// libraries show headers at `trace`, and headers hold credentials.
+fn filter(level: LogLevel) -> EnvFilter {
+    let others = LogLevel::Warn.min(level).directive();
+    let own = OWN.map(|name| format!("{name}={}", level.directive())).join(",");
+    EnvFilter::new(format!("{others},{own}"))
+}
+
+/// Writes whole events to standard error while the bars are out of the way.
+#[derive(Clone)]
+struct Around {
+    progress: Option<Arc<Progress>>,
+}
+
+impl MakeWriter<'_> for Around {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl Write for Around {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let write = || io::stderr().lock().write_all(bytes);
+        match &self.progress {
+            Some(progress) => progress.suspend(write)?,
+            None => write()?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_crates_are_never_shown_below_warn() {
+        for level in [LogLevel::Info, LogLevel::Debug, LogLevel::Trace] {
+            let filter = filter(level).to_string();
+            assert!(filter.split(',').any(|directive| directive == "warn"), "{filter}");
+            assert!(filter.contains(&format!("registry={}", level.directive())), "{filter}");
+        }
+        assert!(filter(LogLevel::Error).to_string().split(',').any(|part| part == "error"));
+    }
+}

@@ -1,0 +1,29 @@
+//! The program `image-syncer`: what was typed becomes settings, the crates are joined, and what
+//! they report becomes words and an exit code. Words are made here and in `report`, nowhere else.
+
+mod arguments;
+mod commands;
+mod credential_source;
+#[cfg(test)]
+mod documentation;
+mod environment;
+mod error;
+mod help;
+mod logging;
+mod run;
+mod settings;
+mod signals;
+mod terminal;
+mod wiring;
+
+use std::process::ExitCode;
+
+use environment::Environment;
+use terminal::Terminal;
+
+fn main() -> ExitCode {
+    let environment = Environment::of_this_process();
+    let terminal = Terminal::of_this_process(&environment);
+    let status = commands::main(std::env::args_os(), &environment, &terminal);
+    ExitCode::from(status.code())
+}

@@ -1,0 +1,185 @@
+//! One run of the engine, from its wanted items to its report: what `sync`, `plan`, `verify` and
+//! `copy` share.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use indicatif::ProgressDrawTarget;
+use jiff::Timestamp;
+use report::{Document, ExitStatus, Lines, Progress, Rules, RunFacts, View, summary};
+use sync::{Engine, Listener, Mode, Options, RunReport, Stop, Wanted};
+use uuid::Uuid;
+
+use crate::arguments::{LogFormat, LoggingArguments, OutputFormat};
+use crate::environment::Environment;
+use crate::error::CliError;
+use crate::settings::{self, RunSettings};
+use crate::signals::Signals;
+use crate::terminal::Terminal;
+use crate::wiring::{Clients, Peers};
+
+/// What every command has at hand.
+pub(crate) struct Context<'a> {
+    /// The variables.
+    pub(crate) environment: &'a Environment,
+    /// The streams.
+    pub(crate) terminal: &'a Terminal,
+    /// How to log, as it was typed.
+    pub(crate) logging: &'a LoggingArguments,
+}
+
+impl Context<'_> {
+    /// Begins to log, with lines and no bars.
+    pub(crate) fn log_lines(&self) -> Result<(), CliError> {
+        let logging = settings::logging(self.logging, self.environment, false)?;
+        crate::logging::begin(logging, self.terminal, None);
+        Ok(())
+    }
+
+    /// Writes a result.
+    pub(crate) fn result(&self, text: &str) -> Result<(), CliError> {
+        self.terminal.result(text).map_err(|error| {
+            CliError::failed(format!("cannot write the result to standard output: {error}"))
+        })
+    }
+
+    /// Writes a warning, in the form of the logs.
+    pub(crate) fn warn(&self, text: &str) {
+        let json = settings::logging(self.logging, self.environment, false)
+            .is_ok_and(|logging| logging.format == LogFormat::Json);
+        if json {
+            tracing::warn!("{text}");
+        } else {
+            self.terminal.message(&format!("{} {text}\n", self.terminal.painted("warning:")));
+        }
+    }
+}
+
+/// A run that is to be made.
+pub(crate) struct Job<'a> {
+    /// What is done with decisions.
+    pub(crate) mode: Mode,
+    /// What is wanted.
+    pub(crate) wanted: Vec<Wanted>,
+    /// Who is asked.
+    pub(crate) peers: Peers<'a>,
+    /// Whether a plan with something to do has an exit code of its own.
+    pub(crate) pending_has_code: bool,
+    /// How it goes about it.
+    pub(crate) settings: &'a RunSettings,
+    /// What is shown meanwhile.
+    pub(crate) show: Show,
+}
+
+impl Job<'_> {
+    /// Makes the run and tells what became of it.
+    ///
+    /// # Errors
+    /// Only what keeps it from running, or its result from being told.
+    pub(crate) async fn run(self, context: &Context<'_>) -> Result<ExitStatus, CliError> {
+        let Self { mode, wanted, peers, pending_has_code, settings, show } = self;
+        let clients = Clients::new(&peers, context.environment)?;
+        let options = Options {
+            mode,
+            concurrency: settings.concurrency,
+            fail_fast: settings.fail_fast,
+            ..Options::default()
+        };
+        let stop = Stop::default();
+        let signals = Signals::stopping(stop.clone())
+            .map_err(|error| CliError::failed(format!("cannot listen for signals: {error}")))?;
+
+        let started_at = Timestamp::now();
+        let engine = Engine::new(clients.source, clients.target, options, show.listener());
+        let report = engine.run(wanted, &stop).await;
+        show.end();
+
+        let rules = Rules {
+            mode,
+            source_lost: settings.source_lost,
+            pending_has_code,
+            signal: signals.first(),
+        };
+        let status = ExitStatus::of(&report, &rules);
+        let facts = RunFacts {
+            id: Uuid::now_v7().to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            mode,
+            started_at,
+            finished_at: Timestamp::now(),
+        };
+        tell(&report, &facts, status, settings, context)?;
+        Ok(status)
+    }
+}
+
+/// What is shown while a run goes on.
+pub(crate) enum Show {
+    Bars(Arc<Progress>),
+    Lines(Arc<Lines>),
+}
+
+impl Show {
+    /// Begins to log, around bars where they can be drawn and lines of their own where not.
+    pub(crate) fn begin(settings: &RunSettings, context: &Context<'_>) -> Result<Self, CliError> {
+        let bars = settings.progress && context.terminal.draws;
+        let logging = settings::logging(context.logging, context.environment, bars)?;
+        if bars {
+            let progress = Arc::new(Progress::new(ProgressDrawTarget::stderr()));
+            crate::logging::begin(logging, context.terminal, Some(Arc::clone(&progress)));
+            Ok(Self::Bars(progress))
+        } else {
+            crate::logging::begin(logging, context.terminal, None);
+            Ok(Self::Lines(Arc::new(Lines::default())))
+        }
+    }
+
+    fn listener(&self) -> Arc<dyn Listener> {
+        match self {
+            Self::Bars(progress) => Arc::clone(progress) as Arc<dyn Listener>,
+            Self::Lines(lines) => Arc::clone(lines) as Arc<dyn Listener>,
+        }
+    }
+
+    fn end(&self) {
+        if let Self::Bars(progress) = self {
+            progress.vanish();
+        }
+    }
+}
+
+/// Writes the report everywhere it was asked for; one place that fails keeps none of the others
+/// from being written.
+fn tell(
+    report: &RunReport,
+    facts: &RunFacts,
+    status: ExitStatus,
+    settings: &RunSettings,
+    context: &Context<'_>,
+) -> Result<(), CliError> {
+    let json = Document::new(facts, report, status)
+        .to_json()
+        .map_err(|error| CliError::failed(format!("cannot write the report as JSON: {error}")))?;
+    let mut told =
+        settings.report_files.iter().map(|file| write(file, &json)).fold(Ok(()), Result::and);
+    let result = match settings.output {
+        OutputFormat::Json => json,
+        OutputFormat::Table => {
+            let view = View {
+                mode: facts.mode,
+                width: context.terminal.width,
+                colour: context.terminal.colour_results,
+                verbose: settings.verbose,
+            };
+            summary(report, &view)
+        }
+    };
+    told = context.result(&result).and(told);
+    told
+}
+
+fn write(file: &Path, text: &str) -> Result<(), CliError> {
+    std::fs::write(file, text).map_err(|error| {
+        CliError::failed(format!("cannot write the report into `{}`: {error}", file.display()))
+    })
+}

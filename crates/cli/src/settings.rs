@@ -1,0 +1,285 @@
+//! What is meant: what was typed, then variables, then defaults, checked and with nothing left to
+//! ask. Pure but for one look at the files that must be there.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use report::SourceLost;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::arguments::{
+    self, CheckArguments, CopyArguments, ListArguments, LogFormat, LogLevel, LoggingArguments,
+    LoginArguments, OutputFormat, PrefixArguments, RunArguments,
+};
+use crate::environment::{self, Environment, Found};
+use crate::error::CliError;
+use crate::logging::Logging;
+
+/// What is wanted.
+#[derive(Debug)]
+pub(crate) struct ListSettings {
+    /// The sync files and folders, at least one; `-` is standard input.
+    pub(crate) files: Vec<PathBuf>,
+    /// Where images without a destination of their own go.
+    pub(crate) prefixes: Vec<String>,
+}
+
+/// Who we are at the target, where that was said.
+#[derive(Debug)]
+pub(crate) enum TargetLogin {
+    /// A JSON key file.
+    Key(PathBuf),
+    /// A bearer token.
+    Token(SecretString),
+}
+
+/// How a run goes about it, and what it tells.
+#[derive(Debug)]
+pub(crate) struct RunSettings {
+    /// How many images are walked at once.
+    pub(crate) concurrency: usize,
+    /// Whether the first item that does not end well keeps later ones from beginning.
+    pub(crate) fail_fast: bool,
+    /// What a lost source counts as.
+    pub(crate) source_lost: SourceLost,
+    /// How the result is printed.
+    pub(crate) output: OutputFormat,
+    /// Files for the JSON report.
+    pub(crate) report_files: Vec<PathBuf>,
+    /// Whether every item is listed.
+    pub(crate) verbose: bool,
+    /// Whether bars may be drawn.
+    pub(crate) progress: bool,
+}
+
+impl ListSettings {
+    pub(crate) fn new(typed: &ListArguments, environment: &Environment) -> Result<Self, CliError> {
+        if typed.config.is_some() || environment.os_text(environment::CONFIG).is_some() {
+            let name = environment
+                .os_text(environment::CONFIG)
+                .filter(|_| typed.config.is_none())
+                .map_or("--config".to_owned(), |found| format!("the variable {}", found.name));
+            return Err(CliError::usage(format!(
+                "{name} names a folder of ECR repositories, which are not supported yet"
+            ))
+            .hint("images are read with -i/--images-file"));
+        }
+        let files = match typed.images_file.is_empty() {
+            false => typed.images_file.clone(),
+            true => environment
+                .os_text(environment::IMAGES_FILE)
+                .map(|found| PathBuf::from(found.value))
+                .into_iter()
+                .collect(),
+        };
+        if files.is_empty() {
+            return Err(CliError::usage("no sync file was given")
+                .hint("name one with -i/--images-file or the variable SYNCER_IMAGES_FILE")
+                .hint("`image-syncer --help` lists commands and flags"));
+        }
+        Ok(Self { files, prefixes: prefixes(&typed.prefixes, environment)? })
+    }
+
+    pub(crate) fn of_check(
+        typed: &CheckArguments,
+        environment: &Environment,
+    ) -> Result<Self, CliError> {
+        Ok(Self { files: typed.files.clone(), prefixes: prefixes(&typed.prefixes, environment)? })
+    }
+}
+
+fn prefixes(typed: &PrefixArguments, environment: &Environment) -> Result<Vec<String>, CliError> {
+    let prefixes = match typed.target_repo_prefix.is_empty() {
+        false => typed.target_repo_prefix.clone(),
+        true => environment
+            .text(environment::TARGET_REPO_PREFIX)?
+            .map(|found| found.value)
+            .into_iter()
+            .collect(),
+    };
+    match prefixes.iter().any(String::is_empty) {
+        true => Err(CliError::usage("the value of --target-repo-prefix is empty")
+            .hint("leave the flag out to use the `targetRepoPrefix` of the sync file")),
+        false => Ok(prefixes),
+    }
+}
+
+impl TargetLogin {
+    /// What was typed goes before variables; two at the same level exclude each other.
+    pub(crate) fn new(
+        typed: &LoginArguments,
+        environment: &Environment,
+    ) -> Result<Option<Self>, CliError> {
+        refuse_kms_key(typed, environment)?;
+        if let Some(both) = both(&typed.target_repo_auth_key, &typed.access_token) {
+            return exclusive("--target-repo-auth-key and --access-token were both given", both);
+        }
+        if let Some(file) = &typed.target_repo_auth_key {
+            return Self::key("--target-repo-auth-key", file.clone()).map(Some);
+        }
+        if let Some(token) = &typed.access_token {
+            if token.expose_secret().trim().is_empty() {
+                return Err(CliError::usage("the value of --access-token is empty")
+                    .hint("check the step that should have filled it, or leave the flag out"));
+            }
+            return Ok(Some(Self::Token(token.clone())));
+        }
+        let key = environment.os_text(environment::TARGET_REPO_AUTH_KEY);
+        let token = environment.text(environment::ACCESS_TOKEN)?;
+        if let Some(both) = both(&key, &token) {
+            let (key, token) = (environment::TARGET_REPO_AUTH_KEY, environment::ACCESS_TOKEN);
+            let message = format!("the variables {} and {} are both set", key.name, token.name);
+            return exclusive(&message, both);
+        }
+        if let Some(Found { name, value }) = key {
+            return Self::key(&format!("the variable {name}"), value.into()).map(Some);
+        }
+        Ok(token.map(|found| Self::Token(SecretString::from(found.value))))
+    }
+
+    fn key(name: &str, file: PathBuf) -> Result<Self, CliError> {
+        match File::open(&file) {
+            Ok(_) => Ok(Self::Key(file)),
+            Err(error) => Err(CliError::usage(format!(
+                "cannot read the key file `{}` that {name} names: {error}",
+                file.display()
+            ))),
+        }
+    }
+}
+
+fn both<A, B>(one: &Option<A>, other: &Option<B>) -> Option<()> {
+    one.as_ref().and(other.as_ref()).map(|_| ())
+}
+
+fn exclusive<T>(message: &str, (): ()) -> Result<T, CliError> {
+    Err(CliError::usage(message).hint("a target has one credential; leave one of them out"))
+}
+
+fn refuse_kms_key(typed: &LoginArguments, environment: &Environment) -> Result<(), CliError> {
+    let name = match (&typed.kms_key, environment.os_text(environment::KMS_KEY)) {
+        (Some(_), _) => "--kms-key".to_owned(),
+        (None, Some(found)) => format!("the variable {}", found.name),
+        (None, None) => return Ok(()),
+    };
+    Err(CliError::usage(format!("{name} asks for signatures, which are not supported yet"))
+        .hint("leave it out; nothing is signed"))
+}
+
+impl RunSettings {
+    pub(crate) fn new(typed: &RunArguments, environment: &Environment) -> Result<Self, CliError> {
+        let source_lost = match typed.source_lost {
+            Some(typed) => Some(typed),
+            None => environment.choice(environment::SOURCE_LOST)?,
+        };
+        let concurrency = match typed.concurrency {
+            Some(typed) => Some(typed),
+            None => environment.parsed(environment::CONCURRENCY, arguments::positive)?,
+        };
+        let output = match typed.output {
+            Some(typed) => Some(typed),
+            None => environment.choice(environment::OUTPUT)?,
+        };
+        let no_progress = flag(typed.no_progress, environment, environment::NO_PROGRESS)?;
+        Ok(Self {
+            concurrency: concurrency.unwrap_or(sync::Options::default().concurrency),
+            fail_fast: flag(typed.fail_fast, environment, environment::FAIL_FAST)?,
+            source_lost: match source_lost {
+                Some(arguments::SourceLost::Fail) => SourceLost::Fail,
+                Some(arguments::SourceLost::Warn) | None => SourceLost::Warn,
+            },
+            output: output.unwrap_or(OutputFormat::Table),
+            report_files: report_files(&typed.report, environment)?,
+            verbose: flag(typed.verbose, environment, environment::VERBOSE)?,
+            progress: !no_progress,
+        })
+    }
+}
+
+/// A boolean flag: typed, else its variable, else false.
+pub(crate) fn flag(
+    typed: Option<bool>,
+    environment: &Environment,
+    variable: environment::Variable,
+) -> Result<bool, CliError> {
+    match typed {
+        Some(typed) => Ok(typed),
+        None => Ok(environment.boolean(variable)?.unwrap_or_default()),
+    }
+}
+
+fn report_files(typed: &[String], environment: &Environment) -> Result<Vec<PathBuf>, CliError> {
+    let reports = match typed.is_empty() {
+        false => typed.to_vec(),
+        true => {
+            environment.text(environment::REPORT)?.map(|found| found.value).into_iter().collect()
+        }
+    };
+    reports.iter().map(|text| report_file(text)).collect()
+}
+
+/// Reads `json=FILE`. A file that cannot be written is found out now, not after an hour's work.
+fn report_file(text: &str) -> Result<PathBuf, CliError> {
+    let wrong = |problem: &str| {
+        CliError::usage(format!("`{}` is not a report: {problem}", text.escape_debug()))
+            .hint("write `json=FILE`, such as --report json=report.json")
+    };
+    let file = match text.split_once('=') {
+        Some(("json", file)) => Path::new(file),
+        Some((format, _)) => return Err(wrong(&format!("there is no format `{format}`"))),
+        None => return Err(wrong("it has no `=`")),
+    };
+    if file.file_name().is_none() || file.is_dir() {
+        return Err(wrong("it names no file"));
+    }
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => {
+            Err(wrong(&format!("the folder `{}` does not exist", folder.display())))
+        }
+        _ => Ok(file.to_owned()),
+    }
+}
+
+/// How to log; `bars` says whether bars will be drawn instead of lines.
+pub(crate) fn logging(
+    typed: &LoggingArguments,
+    environment: &Environment,
+    bars: bool,
+) -> Result<Logging, CliError> {
+    let level = match typed.log_level {
+        Some(typed) => Some(typed),
+        None => environment.choice(environment::LOG_LEVEL)?,
+    };
+    let format = match typed.log_format {
+        Some(typed) => Some(typed),
+        None => environment.choice(environment::LOG_FORMAT)?,
+    };
+    let default = if bars { LogLevel::Warn } else { LogLevel::Info };
+    let level = level.unwrap_or(default);
+    let debug = flag(typed.debug, environment, environment::DEBUG)?;
+    Ok(Logging {
+        level: if debug { level.max(LogLevel::Debug) } else { level },
+        format: format.unwrap_or(LogFormat::Text),
+    })
+}
+
+/// One image and where it goes; both sides as they were typed.
+pub(crate) fn single(typed: &CopyArguments) -> Result<sync::Wanted, CliError> {
+    let invalid = |error: oci::InvalidName| CliError::usage(error.to_string());
+    let source: oci::Reference = typed.source.parse().map_err(invalid)?;
+    let mut target: oci::Reference = typed.target.parse().map_err(invalid)?;
+    if target.tag.is_none() && target.digest.is_none() {
+        let tag = source.tag.clone().ok_or_else(|| {
+            CliError::usage(format!("neither `{}` nor `{}` has a tag", typed.source, typed.target))
+                .hint(format!("say which tag is to hold it, such as `{}:1.0`", typed.target))
+        })?;
+        target.tag = Some(tag);
+    }
+    Ok(sync::Wanted {
+        source: source.try_into().map_err(invalid)?,
+        written: typed.source.clone(),
+        target: target.try_into().map_err(invalid)?,
+        origin: None,
+    })
+}

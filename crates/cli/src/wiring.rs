@@ -1,0 +1,195 @@
+//! Joins the crates: a sync file to what the engine wants, its registries and the flags to clients.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use credentials::{Credentials, Login};
+use oci::{Host, Location};
+use registry::{Client, RegistrySettings, Settings};
+use sync::{Origin, Wanted};
+use syncfile::{Auth, RegistryEntry, Secret, SyncFile};
+
+use crate::credential_source::Places;
+use crate::environment::Environment;
+use crate::error::{CliError, with_causes};
+use crate::settings::TargetLogin;
+
+/// The clients of a run.
+pub(crate) struct Clients {
+    /// Reads.
+    pub(crate) source: Client,
+    /// Reads and writes.
+    pub(crate) target: Client,
+}
+
+/// Who is asked, and who we are there.
+pub(crate) struct Peers<'a> {
+    /// How registries are reached, where a default does not fit.
+    pub(crate) registries: &'a BTreeMap<Host, RegistryEntry>,
+    /// The credential that was given for the target.
+    pub(crate) login: Option<&'a TargetLogin>,
+    /// The only hosts that may be shown it.
+    pub(crate) login_hosts: BTreeSet<Host>,
+}
+
+impl Clients {
+    pub(crate) fn new(peers: &Peers<'_>, environment: &Environment) -> Result<Self, CliError> {
+        let chain = credentials::Environment::from_lookup(|name| environment.get(name).cloned());
+        let mut source = Credentials::new(chain);
+        for (host, entry) in peers.registries {
+            if let Some(auth) = &entry.auth {
+                source = source.with(host.clone(), login(host, auth, environment)?);
+            }
+        }
+        let mut target = source.clone();
+        for host in &peers.login_hosts {
+            let login = match peers.login {
+                Some(TargetLogin::Key(file)) => Login::JsonKey(file.clone()),
+                Some(TargetLogin::Token(token)) => {
+                    Login::AccessToken(credentials::Secret::Text(token.clone()))
+                }
+                None => continue,
+            };
+            target = target.with(host.clone(), login);
+        }
+        Ok(Self {
+            source: client(peers.registries, true, source)?,
+            target: client(peers.registries, false, target)?,
+        })
+    }
+}
+
+fn client(
+    registries: &BTreeMap<Host, RegistryEntry>,
+    mirrors: bool,
+    credentials: Credentials,
+) -> Result<Client, CliError> {
+    let registries = registries
+        .iter()
+        .map(|(host, entry)| (host.clone(), registry_settings(entry, mirrors)))
+        .collect();
+    let settings = Settings {
+        user_agent: concat!("image-syncer/", env!("CARGO_PKG_VERSION")).to_owned(),
+        registries,
+        ..Settings::default()
+    };
+    Client::new(settings, Arc::new(Places(credentials)))
+        .map_err(|error| CliError::usage(with_causes(&error)))
+}
+
+fn registry_settings(entry: &RegistryEntry, mirrors: bool) -> RegistrySettings {
+    RegistrySettings {
+        ca_file: entry.ca.clone(),
+        client_certificate: entry.client_certificate.as_ref().map(|certificate| {
+            registry::ClientCertificate {
+                certificate_file: certificate.cert.clone(),
+                key_file: certificate.key.clone(),
+            }
+        }),
+        plain_http: entry.insecure,
+        // A mirror may be behind: what a target holds is asked of the target itself.
+        mirrors: if mirrors { entry.mirrors.clone() } else { Vec::new() },
+        endpoint: entry.endpoint.clone(),
+        concurrency: entry.concurrency,
+        rate: entry.rate,
+    }
+}
+
+fn login(host: &Host, auth: &Auth, environment: &Environment) -> Result<Login, CliError> {
+    let variable =
+        |name: &str| environment.get(name).map(|value| value.to_string_lossy().into_owned());
+    // Read now, so that a variable that is missing is found before any registry is asked.
+    let read = |secret: &Secret| {
+        secret.read(variable).map_err(|error| {
+            CliError::usage(format!("registries: {host}: {}", with_causes(&error)))
+        })
+    };
+    // A file is read again whenever it is needed: mounted secrets rotate.
+    let keep = |secret: &Secret| -> Result<credentials::Secret, CliError> {
+        let text = read(secret)?;
+        Ok(match secret {
+            Secret::File(file) => credentials::Secret::File(file.clone()),
+            Secret::Literal(_) | Secret::Environment(_) => credentials::Secret::Text(text),
+        })
+    };
+    Ok(match auth {
+        Auth::Basic { username, password } => Login::Basic {
+            username: secrecy::ExposeSecret::expose_secret(&read(username)?).to_owned(),
+            password: keep(password)?,
+        },
+        Auth::Token(token) => Login::AccessToken(keep(token)?),
+    })
+}
+
+/// One item for each target of each image.
+pub(crate) fn wanted(sync_file: &SyncFile) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
+    for image in &sync_file.images {
+        let origin =
+            Origin { file: image.origin.file.display().to_string(), line: image.origin.line };
+        for target in &image.targets {
+            wanted.push(Wanted {
+                source: image.source.clone(),
+                written: image.written.clone(),
+                target: target.clone(),
+                origin: Some(origin.clone()),
+            });
+        }
+    }
+    wanted
+}
+
+/// The hosts that a credential for the target is for.
+///
+/// Where prefixes were given beside the sync file, only their hosts: a list that others may edit
+/// must not be able to send the token anywhere by naming a destination.
+pub(crate) fn login_hosts(prefixes: &[String], wanted: &[Wanted]) -> BTreeSet<Host> {
+    if prefixes.is_empty() {
+        return target_hosts(wanted);
+    }
+    prefixes
+        .iter()
+        .filter_map(|prefix| prefix.split('/').next())
+        .filter_map(|host| host.parse().ok())
+        .collect()
+}
+
+/// The registries of the targets.
+pub(crate) fn target_hosts(wanted: &[Wanted]) -> BTreeSet<Host> {
+    wanted.iter().filter_map(|item| host(&item.target.location)).cloned().collect()
+}
+
+fn host(location: &Location) -> Option<&Host> {
+    match location {
+        Location::Registry { host, .. } => Some(host),
+        Location::Layout(_) | Location::Archive(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(target: &str) -> Wanted {
+        Wanted {
+            source: "nginx:1".parse::<oci::Reference>().unwrap().try_into().unwrap(),
+            written: "nginx:1".into(),
+            target: target.parse::<oci::Reference>().unwrap().try_into().unwrap(),
+            origin: None,
+        }
+    }
+
+    #[test]
+    fn a_credential_is_shown_only_where_it_was_meant_for() {
+        let wanted = [item("a.io/x:1"), item("evil.example/x:1"), item("oci:folder:1")];
+        let hosts = |prefixes: &[&str]| {
+            let prefixes: Vec<String> = prefixes.iter().map(ToString::to_string).collect();
+            let hosts = login_hosts(&prefixes, &wanted);
+            hosts.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(hosts(&["a.io/mirror/"]), ["a.io"]);
+        assert_eq!(hosts(&["a.io:5000/m", "b.io/m/"]), ["a.io:5000", "b.io"]);
+        assert_eq!(hosts(&["oci:./mirror/"]), Vec::<String>::new());
+        assert_eq!(hosts(&[]), ["a.io", "evil.example"]);
+    }
+}

@@ -1,0 +1,16 @@
+//! The program as its users meet it: the real binary, its whole output, its exit code.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod drift;
+mod help;
+mod kill;
+mod kyma;
+mod output;
+mod program;
+mod secrets;
+mod serve;
+mod signals;
+mod sync_file;
+mod usage;
+mod walk;
