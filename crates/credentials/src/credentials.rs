@@ -9,7 +9,7 @@ use oci::{Host, Repository};
 use secrecy::ExposeSecret;
 
 use crate::auth_file::{AuthFile, HelperName};
-use crate::helper::Helpers;
+use crate::credential_helper::Helpers;
 use crate::key::{candidates, helper_servers};
 use crate::{Credential, Environment, Error, Login};
 
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
     use crate::Secret;
     use crate::credential::exposed;
-    use crate::helper::tests::write_program;
+    use crate::credential_helper::tests::write_program;
 
     /// A home with files and helpers in it.
     struct Home {

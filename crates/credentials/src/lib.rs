@@ -16,10 +16,10 @@
 
 mod auth_file;
 mod credential;
+mod credential_helper;
 mod credentials;
 mod environment;
 mod error;
-mod helper;
 mod key;
 mod login;
 

@@ -247,11 +247,7 @@ impl Verifier {
             return Err(Mismatch::TooShort { expected, actual: self.seen });
         }
         let actual = self.hasher.finish();
-        if actual == self.expected {
-            Ok(())
-        } else {
-            Err(Mismatch::Digest(actual))
-        }
+        if actual == self.expected { Ok(()) } else { Err(Mismatch::Digest(actual)) }
     }
 }
 

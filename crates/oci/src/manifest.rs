@@ -90,6 +90,9 @@ pub enum ManifestError {
     /// Neither its fields nor its source say what it is, or they contradict each other.
     #[error("the manifest is ambiguous: {0}")]
     Ambiguous(&'static str),
+    /// An image manifest without the config that each must have (image spec, "Image Manifest").
+    #[error("the image manifest has no config")]
+    NoConfig,
     /// Larger than [`MANIFEST_SIZE_LIMIT`].
     #[error("the manifest has {0} bytes, more than the {MANIFEST_SIZE_LIMIT} that registries take")]
     TooLarge(u64),
@@ -133,7 +136,11 @@ impl Manifest {
         let content = if media_type.is_index() {
             Content::Index(serde_json::from_slice(&bytes).map_err(ManifestError::Shape)?)
         } else {
-            Content::Image(serde_json::from_slice(&bytes).map_err(ManifestError::Shape)?)
+            let image: Image = serde_json::from_slice(&bytes).map_err(ManifestError::Shape)?;
+            if image.config.is_none() && media_type != MediaType::OCI_ARTIFACT {
+                return Err(ManifestError::NoConfig);
+            }
+            Content::Image(image)
         };
         let digest = Digest::of(algorithm, &bytes);
         Ok(Self { bytes, media_type, digest, content })
@@ -293,8 +300,10 @@ mod tests {
     #[test]
     fn believes_its_own_type_then_the_source_then_its_shape() {
         let docker = MediaType::DOCKER_MANIFEST;
-        let own = format!(r#"{{"schemaVersion":2,"mediaType":"{docker}","layers":[]}}"#);
-        let silent = r#"{"schemaVersion":2,"layers":[]}"#;
+        let config = descriptor(MediaType::OCI_CONFIG.as_str());
+        let own = format!(r#"{{"schemaVersion":2,"mediaType":"{docker}","config":{config}}}"#);
+        let silent = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[]}}"#);
+        let silent = silent.as_str();
         let table = [
             (own.as_str(), Some(MediaType::OCI_MANIFEST), MediaType::DOCKER_MANIFEST),
             (silent, Some(MediaType::DOCKER_MANIFEST), MediaType::DOCKER_MANIFEST),
@@ -303,7 +312,11 @@ mod tests {
             (r#"{"schemaVersion":2,"manifests":[]}"#, None, MediaType::OCI_INDEX),
         ];
         for (text, content_type, expected) in table {
-            assert_eq!(*parse(text, content_type.as_ref()).unwrap().media_type(), expected, "{text}");
+            assert_eq!(
+                *parse(text, content_type.as_ref()).unwrap().media_type(),
+                expected,
+                "{text}"
+            );
         }
     }
 

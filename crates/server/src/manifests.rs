@@ -8,9 +8,7 @@ use futures::StreamExt;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderMap, StatusCode};
 use layout::Layout;
-use oci::{
-    Algorithm, Content, Image, MANIFEST_SIZE_LIMIT, Manifest, MediaType, Repository, Selector, Tag,
-};
+use oci::{Algorithm, MANIFEST_SIZE_LIMIT, Manifest, MediaType, Repository, Selector, Tag};
 
 use crate::answer::{Answer, CONTENT_DIGEST, OCI_SUBJECT, OCI_TAG};
 use crate::errors::{Code, Refusal};
@@ -129,11 +127,6 @@ fn parse(
     let content_type = content_type.map(MediaType::new);
     let manifest = Manifest::parse(bytes, content_type.as_ref(), algorithm)
         .map_err(|error| invalid(error.to_string()))?;
-    if let Content::Image(Image { config: None, .. }) = manifest.content()
-        && *manifest.media_type() != MediaType::OCI_ARTIFACT
-    {
-        return Err(invalid("an image manifest must have a config".to_owned()));
-    }
     match content_type {
         Some(said) if said.is_manifest() && said != *manifest.media_type() => {
             Err(invalid(format!(
