@@ -1,5 +1,12 @@
 //! The client against real servers on loopback, asserting what they were asked.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
 mod auth;
 mod blobs;
 mod connections;

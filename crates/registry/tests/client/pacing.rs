@@ -85,7 +85,7 @@ async fn retry_after_holds_everyone_back() {
     let started = Instant::now();
     let ((first, first_done), later) = futures::join!(first, later);
     assert!(first.unwrap().is_some());
-    assert!(later.iter().all(|result| result.is_ok()));
+    assert!(later.iter().all(Result::is_ok));
     assert!(first_done - started >= Duration::from_millis(900));
     let times: Vec<_> =
         registry.log().matching("HEAD", path::MANIFESTS).iter().map(|r| r.at).collect();
@@ -126,7 +126,7 @@ async fn no_more_requests_at_once_than_allowed() {
         release.release();
     };
     let (all, ()) = futures::join!(all, watched);
-    assert!(all.iter().all(|result| result.is_ok()));
+    assert!(all.iter().all(Result::is_ok));
     assert_eq!(registry.log().peak(), 3);
 }
 
