@@ -233,7 +233,7 @@ mod tests {
 
     use super::*;
 
-    const CONTENT: &str = r#"{"schemaVersion":2,"layers":[]}"#;
+    const CONTENT: &str = r#"{"schemaVersion":2,"manifests":[]}"#;
 
     fn headers(fields: &[(&'static str, String)]) -> HeaderMap {
         let fields = fields.iter();
@@ -254,7 +254,7 @@ mod tests {
         let full = |digest: &str| {
             headers(&[
                 ("content-type", MediaType::OCI_MANIFEST.to_string()),
-                ("content-length", "31".into()),
+                ("content-length", CONTENT.len().to_string()),
                 ("docker-content-digest", digest.into()),
             ])
         };

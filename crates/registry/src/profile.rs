@@ -35,8 +35,8 @@ const PROFILES: [Profile; 5] = [
         ),
         ..OTHER
     },
-    // ECR creates no repository on push unless a template says so, and drops all PATCH bodies but
-    // the first without a word (aws/containers-roadmap#2831).
+    // ECR creates no repository on push unless a template says so, and what it answers to several
+    // PATCHes cannot be relied on (aws/containers-roadmap#2831); it takes one PUT of any size.
     Profile {
         hosts: &["*.dkr.ecr.*.amazonaws.com", "*.dkr.ecr.*.amazonaws.com.cn", "*.dkr-ecr.*.on.aws"],
         chunks: false,
