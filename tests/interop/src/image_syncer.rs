@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::process::{Output, Process};
+use crate::process::{Output, Process, Running};
 
 /// The binary about to be run.
 #[derive(Debug)]
@@ -46,6 +46,11 @@ impl ImageSyncer {
 
     pub(crate) fn in_folder(self, folder: &Path) -> Self {
         Self { process: self.process.in_folder(folder) }
+    }
+
+    /// Starts it.
+    pub fn start(self) -> Running {
+        self.process.start()
     }
 
     /// Runs it; a signal that ends it ends the test.

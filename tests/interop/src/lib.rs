@@ -1,7 +1,7 @@
 //! image-syncer against real registries, judged by tools that are not ours.
 //!
 //! A suite lies in `tests/`; it starts servers, makes images with buildah and mmdebstrap, runs the
-//! built `image-syncer` binary as a user does, and asks crane, skopeo and umoci what came of it.
+//! built `image-syncer` binary as a user does, and asks crane, skopeo, umoci and regctl what came of it.
 //! Nothing here uses a crate of the project. Suites need more than Rust, so every test is `#[ignore]`d:
 //!
 //! ```sh
@@ -34,6 +34,6 @@ pub use image_syncer::{ImageSyncer, Item, Run};
 pub use images::Images;
 pub use layout::{Layout, digest_of};
 pub use log::Request;
-pub use process::{Output, Process};
+pub use process::{Output, Process, Running};
 pub use server::{Kind, Server, Settings};
 pub use workbench::{PASSWORD, USER, Workbench};

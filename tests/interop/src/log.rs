@@ -38,20 +38,21 @@ impl Request {
     }
 
     /// Reads a line of docker-registry's and distribution's access log (Apache's combined format),
-    /// or of go-containerregistry's (`date time METHOD path [status code message]`).
+    /// of go-containerregistry's (`date time METHOD path [status code message]`), or of
+    /// `image-syncer serve --debug` (`… answered method=METHOD path="path" status=code …`).
     pub(crate) fn parse(line: &str) -> Option<Self> {
-        let (request, status) = match line.split_once('"') {
-            Some((_, rest)) => {
-                let (request, rest) = rest.split_once('"')?;
-                (request, rest.split_whitespace().next())
-            }
-            None => {
-                let rest = line.splitn(3, ' ').nth(2)?;
-                (rest, rest.split(' ').nth(2))
-            }
+        let (method, target, status) = if let Some((_, rest)) = line.split_once("method=") {
+            let (method, rest) = rest.split_once(" path=\"")?;
+            let (target, rest) = rest.split_once("\" status=")?;
+            (method, target, rest.split(' ').next())
+        } else if let Some((_, rest)) = line.split_once('"') {
+            let (request, rest) = rest.split_once('"')?;
+            let (method, rest_of_request) = request.split_once(' ')?;
+            (method, rest_of_request.split(' ').next()?, rest.split_whitespace().next())
+        } else {
+            let mut words = line.split(' ').skip(2);
+            (words.next()?, words.next()?, words.next())
         };
-        let mut words = request.split(' ');
-        let (method, target) = (words.next()?, words.next()?);
         let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"].contains(&method);
         let path = target.split('?').next()?;
         (known && path.starts_with("/v2")).then(|| Self {
@@ -77,11 +78,20 @@ impl Log {
 
     /// Waits until a line gives something, and returns it. None: not within the limit.
     pub(crate) fn wait<T>(&self, limit: Duration, find: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.wait_for(limit, |lines| lines.iter().find_map(|line| find(line)))
+    }
+
+    /// Waits until all lines together give something, and returns it. None: not within the limit.
+    pub(crate) fn wait_for<T>(
+        &self,
+        limit: Duration,
+        find: impl Fn(&[String]) -> Option<T>,
+    ) -> Option<T> {
         let (lines, changed) = &*self.shared;
         let deadline = Instant::now() + limit;
         let mut lines = lines.lock().unwrap();
         loop {
-            if let Some(found) = lines.iter().find_map(|line| find(line)) {
+            if let Some(found) = find(&lines) {
                 return Some(found);
             }
             let left = deadline.checked_duration_since(Instant::now())?;

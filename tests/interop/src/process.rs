@@ -1,9 +1,10 @@
-//! [`Process`]: runs a program to its end, with a time limit and no standard input.
+//! [`Process`]: runs a program to its end, with a time limit and no standard input; [`Running`]: one
+//! that is on its way there.
 
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -14,6 +15,16 @@ const TIME_LIMIT: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub struct Process {
     command: Command,
+    limit: Duration,
+}
+
+/// A program that was started. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    stdout: mpsc::Receiver<String>,
+    stderr: mpsc::Receiver<String>,
+    shown: String,
     limit: Duration,
 }
 
@@ -64,22 +75,18 @@ impl Process {
         self
     }
 
-    /// Runs it to its end, whatever that is.
-    pub fn run(mut self) -> Output {
-        let mut child =
-            self.command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
+    /// Starts it.
+    pub fn start(mut self) -> Running {
+        let shown = format!("{:?}", self.command);
+        let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{shown}: {error}"));
         let stdout = collect(child.stdout.take().unwrap());
         let stderr = collect(child.stderr.take().unwrap());
-        // Both pipes end when the program does.
-        let (Ok(stdout), Ok(stderr)) =
-            (stdout.recv_timeout(self.limit), stderr.recv_timeout(self.limit))
-        else {
-            let _ = child.kill();
-            let _ = child.wait();
-            panic!("{:?} did not end within {:?}", self.command, self.limit);
-        };
-        let code = child.wait().unwrap().code();
-        Output { code, stdout, stderr }
+        Running { child, stdout, stderr, shown, limit: self.limit }
+    }
+
+    /// Runs it to its end, whatever that is.
+    pub fn run(self) -> Output {
+        self.start().end()
     }
 
     /// Runs it and returns its standard output; anything but success ends the test.
@@ -88,6 +95,38 @@ impl Process {
         let output = self.run();
         assert_eq!(output.code, Some(0), "{shown}\n{}\n{}", output.stdout, output.stderr);
         output.stdout
+    }
+}
+
+impl Running {
+    /// Whether it is at its end.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for its end, whatever that is.
+    pub fn end(mut self) -> Output {
+        // Both pipes end when the program does.
+        let (Ok(stdout), Ok(stderr)) =
+            (self.stdout.recv_timeout(self.limit), self.stderr.recv_timeout(self.limit))
+        else {
+            panic!("{} did not end within {:?}", self.shown, self.limit);
+        };
+        let code = self.child.wait().unwrap().code();
+        Output { code, stdout, stderr }
+    }
+
+    /// Ends it as `kill -9` does: it can do nothing about it.
+    pub fn kill(mut self) -> Output {
+        self.child.kill().unwrap();
+        self.end()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

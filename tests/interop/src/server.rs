@@ -1,13 +1,14 @@
-//! [`Server`]: a real registry on this machine, on a free port, with its data in a temporary folder.
+//! [`Server`]: a registry on this machine, on a free port, with its data in a temporary folder; a real
+//! one, or `image-syncer serve`.
 
 use std::cell::Cell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::log::{Log, Request};
 use crate::tools::Tools;
-use crate::{Authority, PASSWORD, Process, USER, Validity};
+use crate::{Authority, PASSWORD, Process, Running, USER, Validity};
 
 /// Which registry.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,6 +19,10 @@ pub enum Kind {
     Distribution3,
     /// go-containerregistry's, which keeps everything in memory; plain http, no users.
     GoContainerregistry,
+    /// `image-syncer serve` as it is without a word: plain http, no users.
+    Serve,
+    /// `image-syncer serve` with a certificate and one user.
+    ServeSecured,
 }
 
 impl Kind {
@@ -27,6 +32,7 @@ impl Kind {
             Self::DockerRegistry => "docker-registry",
             Self::Distribution3 => "distribution3",
             Self::GoContainerregistry => "ggcr-registry",
+            Self::Serve | Self::ServeSecured => "image-syncer",
         }
     }
 
@@ -35,9 +41,9 @@ impl Kind {
         self != Self::GoContainerregistry
     }
 
-    /// Whether it can be given a certificate and users.
+    /// Whether it has a certificate and users.
     pub fn is_secured(self) -> bool {
-        self != Self::GoContainerregistry
+        !matches!(self, Self::GoContainerregistry | Self::Serve)
     }
 }
 
@@ -49,11 +55,13 @@ pub struct Settings {
     /// Whether it answers 403 DENIED to every image that is pushed: a policy that allows only the
     /// manifests of Docker's plugins.
     pub denies_images: bool,
+    /// Whether `image-syncer serve` refuses every write.
+    pub read_only: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { certificate: Validity::Valid, denies_images: false }
+        Self { certificate: Validity::Valid, denies_images: false, read_only: false }
     }
 }
 
@@ -66,24 +74,44 @@ pub struct Server {
     log: Log,
     /// How many of the log's requests were forgotten.
     forgotten: Cell<usize>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Server {
+    /// Starts the program with its data in a folder of its own.
     pub(crate) fn start(
         kind: Kind,
+        program: &Path,
         settings: Settings,
         tools: &Tools,
         authority: &Authority,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new(tools.path(kind.program()));
-        if kind.is_secured() {
-            let file = folder.path().join("config.yml");
-            std::fs::write(&file, config(folder.path(), settings, tools, authority)).unwrap();
-            command.arg("serve").arg(file);
-        } else {
-            command.args(["-port", "0"]);
+        let secrets =
+            kind.is_secured().then(|| Secrets::new(folder.path(), settings, tools, authority));
+        let mut command = Command::new(program);
+        match kind {
+            Kind::DockerRegistry | Kind::Distribution3 => {
+                let secrets = secrets.as_ref().unwrap();
+                let file = folder.path().join("config.yml");
+                std::fs::write(&file, config(folder.path(), settings, secrets)).unwrap();
+                command.arg("serve").arg(file);
+            }
+            Kind::GoContainerregistry => {
+                command.args(["-port", "0"]);
+            }
+            Kind::Serve | Kind::ServeSecured => {
+                command.arg("serve").arg(folder.path().join(DATA));
+                command.args(["--listen", "127.0.0.1:0", "--debug"]);
+                if let Some(secrets) = &secrets {
+                    command.arg("--tls-certificate").arg(&secrets.certificate);
+                    command.arg("--tls-key").arg(&secrets.key);
+                    command.arg("--htpasswd").arg(&secrets.users);
+                }
+                if settings.read_only {
+                    command.arg("--read-only");
+                }
+            }
         }
         let mut child = command
             // distribution 3 would send traces somewhere.
@@ -96,14 +124,8 @@ impl Server {
         let log = Log::default();
         log.follow(child.stdout.take().unwrap());
         log.follow(child.stderr.take().unwrap());
-        let mut server = Self {
-            kind,
-            child,
-            address: String::new(),
-            log,
-            forgotten: Cell::new(0),
-            _folder: folder,
-        };
+        let mut server =
+            Self { kind, child, address: String::new(), log, forgotten: Cell::new(0), folder };
         let port = server.log.wait(Duration::from_secs(60), listening_port);
         let port = port.unwrap_or_else(|| {
             panic!("{} did not start:\n{}", kind.program(), server.log.text());
@@ -120,6 +142,33 @@ impl Server {
     /// Its name in references, `127.0.0.1:PORT`.
     pub fn host(&self) -> &str {
         &self.address
+    }
+
+    /// Where its data lies. For `image-syncer serve` that is a tree of layouts, one a repository.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().join(DATA)
+    }
+
+    /// Waits until the server has answered so many requests that change something, since
+    /// [`Workbench::forget_requests`](crate::Workbench::forget_requests). True as soon as they are in
+    /// its log, while the program is at what comes next; false if the program ended before.
+    pub fn wait_for_writes(&self, count: usize, program: &mut Running) -> bool {
+        let enough = |lines: &[String]| {
+            let requests = lines.iter().filter_map(|line| Request::parse(line));
+            let writes = requests
+                .skip(self.forgotten.get())
+                .filter(|request| request.is_write() && !request.is_auth());
+            (writes.count() >= count).then_some(())
+        };
+        loop {
+            let has_ended = program.has_ended();
+            if self.log.wait_for(Duration::from_millis(50), enough).is_some() {
+                return true;
+            }
+            if has_ended {
+                return false;
+            }
+        }
     }
 
     /// The requests since [`Server::forget_requests`] that were not only about who asks, in the order
@@ -157,21 +206,39 @@ impl Drop for Server {
     }
 }
 
-/// `listening on 127.0.0.1:PORT` (distribution), `serving on port PORT` (go-containerregistry).
+/// `listening on 127.0.0.1:PORT` (distribution), `serving on port PORT` (go-containerregistry),
+/// `serving FOLDER at http://127.0.0.1:PORT` (ours).
 fn listening_port(line: &str) -> Option<u16> {
     let rest = line
         .split_once("listening on 127.0.0.1:")
-        .or_else(|| line.split_once("serving on port "))?
+        .or_else(|| line.split_once("serving on port "))
+        .or_else(|| line.split_once("://127.0.0.1:"))?
         .1;
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
+/// The folder of a server's data, below its temporary one.
+const DATA: &str = "data";
+
+/// What a secured server is given: a certificate with its key, and a file of one user.
+struct Secrets {
+    certificate: PathBuf,
+    key: PathBuf,
+    users: PathBuf,
+}
+
+impl Secrets {
+    fn new(folder: &Path, settings: Settings, tools: &Tools, authority: &Authority) -> Self {
+        let (certificate, key) = authority.issue(folder, settings.certificate);
+        let users = folder.join("htpasswd");
+        let entry = Process::new(tools.path("htpasswd")).args(["-nbB", USER, PASSWORD]).succeed();
+        std::fs::write(&users, entry.trim()).unwrap();
+        Self { certificate, key, users }
+    }
+}
+
 /// The configuration of docker-registry and distribution: TLS, one user, a port that is free.
-fn config(folder: &Path, settings: Settings, tools: &Tools, authority: &Authority) -> String {
-    let (certificate, key) = authority.issue(folder, settings.certificate);
-    let users = folder.join("htpasswd");
-    let entry = Process::new(tools.path("htpasswd")).args(["-nbB", USER, PASSWORD]).succeed();
-    std::fs::write(&users, entry.trim()).unwrap();
+fn config(folder: &Path, settings: Settings, secrets: &Secrets) -> String {
     let policy =
         if settings.denies_images { "policy: {repository: {classes: [plugin]}}" } else { "" };
     format!(
@@ -181,9 +248,9 @@ fn config(folder: &Path, settings: Settings, tools: &Tools, authority: &Authorit
          http: {{addr: '127.0.0.1:0', secret: interop, tls: {{certificate: '{}', key: '{}'}}}}\n\
          auth: {{htpasswd: {{realm: interop, path: '{}'}}}}\n\
          {policy}\n",
-        folder.join("data").display(),
-        certificate.display(),
-        key.display(),
-        users.display(),
+        folder.join(DATA).display(),
+        secrets.certificate.display(),
+        secrets.key.display(),
+        secrets.users.display(),
     )
 }

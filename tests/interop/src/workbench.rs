@@ -75,7 +75,11 @@ impl Workbench {
 
     /// Starts a server that is not as it should be.
     pub fn start_with(&self, kind: Kind, settings: Settings) -> Server {
-        let server = Server::start(kind, settings, &self.tools, &self.authority);
+        let program = match kind {
+            Kind::Serve | Kind::ServeSecured => self.binary(),
+            _ => self.tools.path(kind.program()),
+        };
+        let server = Server::start(kind, program, settings, &self.tools, &self.authority);
         if kind.is_secured() {
             self.logins.borrow_mut().insert(server.host().to_owned(), login(PASSWORD));
             let config = json!({ "auths": *self.logins.borrow() }).to_string();
@@ -165,13 +169,16 @@ impl Workbench {
 
     /// The binary, with the logins and without this machine's own settings.
     pub fn image_syncer(&self) -> ImageSyncer {
-        let binary = self.binary.as_ref().expect("with_image_syncer");
-        ImageSyncer::new(binary)
+        ImageSyncer::new(self.binary())
             .env("HOME", self.folder())
             .env("XDG_CONFIG_HOME", self.folder())
             .env("DOCKER_CONFIG", self.docker_config())
             .env("NO_PROXY", "127.0.0.1,localhost")
             .in_folder(self.folder())
+    }
+
+    fn binary(&self) -> &Path {
+        self.binary.as_deref().expect("with_image_syncer")
     }
 
     fn docker_config(&self) -> PathBuf {

@@ -1,5 +1,5 @@
-//! A list with every kind of entry is copied from one real registry to another of its kind, byte for
-//! byte; a second run asks little and moves nothing.
+//! A list with every kind of entry is copied from one registry to another of its kind (real ones, and
+//! `image-syncer serve`), byte for byte; a second run asks little and moves nothing.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::collections::BTreeMap;
@@ -129,4 +129,16 @@ fn distribution3() {
 #[ignore = "needs real registries: tests/tools/install"]
 fn go_containerregistry() {
     mirrored(Kind::GoContainerregistry);
+}
+
+#[test]
+#[ignore = "needs real registries: tests/tools/install"]
+fn image_syncer_serve() {
+    mirrored(Kind::Serve);
+}
+
+#[test]
+#[ignore = "needs real registries: tests/tools/install"]
+fn image_syncer_serve_with_tls_and_users() {
+    mirrored(Kind::ServeSecured);
 }

@@ -27,10 +27,14 @@ fn the_first_command_of_the_readme() {
     let tools = ["skopeo", "umoci", "cp"];
     let Some(bench) = Workbench::with_image_syncer("quick start", &tools) else { return };
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
-    bench.tool("cp").args([Path::new("-r"), &examples, &bench.folder().join("examples")]).succeed();
+    let copy = bench.folder().join("examples");
+    std::fs::create_dir(&copy).unwrap();
+    // Not `examples/mirror`, which a user of this checkout may have made.
+    let parts = [examples.join("images.yaml"), examples.join("source")];
+    bench.tool("cp").args(["-r"]).args(parts).args([&copy]).succeed();
     let sync =
         || bench.image_syncer().args(["sync", "-i", "examples/images.yaml"]).run().expect_code(0);
-    let mirror = bench.folder().join("mirror");
+    let mirror = copy.join("mirror");
 
     sync();
     let written = files(&mirror);
