@@ -1,7 +1,7 @@
 //! What people and machines read of a run.
 //!
 //! `sync` says what happened, in [`sync::Event`]s while it runs and in a [`sync::RunReport`] at its
-//! end. Here that becomes a JSON [`Document`], a table for people ([`summary`]), progress bars
+//! end. Here that becomes a JSON [`Document`], a table for people ([`summary()`]), progress bars
 //! ([`Progress`]), log lines ([`Lines`]) and one [`ExitStatus`]. Nothing here prints: texts are
 //! returned, and bars draw where the caller says.
 

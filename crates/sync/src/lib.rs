@@ -1,8 +1,8 @@
 //! The heart: wanted → observed → decision → transfer → outcome.
 //!
 //! [`Engine::run`] takes what is wanted and returns one [`ItemReport`] for each item. Items flow
-//! through their stages one by one, many at once ([`walk`]); what to do is decided by one pure
-//! table ([`decide`]); a blob moves once per target registry ([`blobs`]). The engine knows no
+//! through their stages one by one, many at once (`walk`); what to do is decided by one pure
+//! table ([`decide()`]); a blob moves once per target registry (`blobs`). The engine knows no
 //! screen: it emits [`Event`]s, and listeners make of them what they like.
 
 mod blobs;
