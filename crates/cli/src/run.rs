@@ -78,7 +78,7 @@ impl Job<'_> {
     /// Only what keeps it from running, or its result from being told.
     pub(crate) async fn run(self, context: &Context<'_>) -> Result<ExitStatus, CliError> {
         let Self { mode, wanted, peers, pending_has_code, settings, show } = self;
-        let clients = Clients::new(&peers, context.environment)?;
+        let clients = Clients::new(&peers, mode == Mode::Sync, context.environment)?;
         let options = Options {
             mode,
             concurrency: settings.concurrency,

@@ -33,7 +33,12 @@ pub(crate) struct Peers<'a> {
 }
 
 impl Clients {
-    pub(crate) fn new(peers: &Peers<'_>, environment: &Environment) -> Result<Self, CliError> {
+    /// The clients of a run that writes to its targets, or only looks at them.
+    pub(crate) fn new(
+        peers: &Peers<'_>,
+        writes: bool,
+        environment: &Environment,
+    ) -> Result<Self, CliError> {
         let chain = credentials::Environment::from_lookup(|name| environment.get(name).cloned());
         let mut source = Credentials::new(chain);
         for (host, entry) in peers.registries {
@@ -53,17 +58,26 @@ impl Clients {
             target = target.with(host.clone(), login);
         }
         Ok(Self {
-            source: client(peers.registries, true, source)?,
-            target: client(peers.registries, false, target)?,
+            source: client(peers.registries, Side::Source, source)?,
+            target: client(peers.registries, Side::Target { writes }, target)?,
         })
     }
 }
 
+/// What a client is for.
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Source,
+    Target { writes: bool },
+}
+
 fn client(
     registries: &BTreeMap<Host, RegistryEntry>,
-    mirrors: bool,
+    side: Side,
     credentials: Credentials,
 ) -> Result<Client, CliError> {
+    // A mirror may be behind: what a target holds is asked of the target itself.
+    let mirrors = side == Side::Source;
     let registries = registries
         .iter()
         .map(|(host, entry)| (host.clone(), registry_settings(entry, mirrors)))
@@ -71,6 +85,7 @@ fn client(
     let settings = Settings {
         user_agent: concat!("image-syncer/", env!("CARGO_PKG_VERSION")).to_owned(),
         registries,
+        pushes: side == Side::Target { writes: true },
         ..Settings::default()
     };
     Client::new(settings, Arc::new(Places(credentials)))
@@ -87,7 +102,6 @@ fn registry_settings(entry: &RegistryEntry, mirrors: bool) -> RegistrySettings {
             }
         }),
         plain_http: entry.insecure,
-        // A mirror may be behind: what a target holds is asked of the target itself.
         mirrors: if mirrors { entry.mirrors.clone() } else { Vec::new() },
         endpoint: entry.endpoint.clone(),
         concurrency: entry.concurrency,

@@ -41,6 +41,7 @@ pub(crate) struct Endpoint {
     pub(crate) retry: RetryPolicy,
     pub(crate) attempts: u32,
     pub(crate) timeouts: Timeouts,
+    pub(crate) pushes: bool,
     pub(crate) learned: Learned,
     /// Where the registry may be, first the best.
     candidates: Vec<Url>,
@@ -137,7 +138,7 @@ impl Endpoint {
         source: Arc<dyn CredentialSource>,
     ) -> Self {
         let profile = Profile::of(host);
-        let Settings { retry, attempts, timeouts, .. } = *settings;
+        let Settings { retry, attempts, timeouts, pushes, .. } = *settings;
         let concurrency = registry.concurrency.unwrap_or(settings.concurrency);
         let auth =
             Auth::new(host.clone(), transport.clone(), source, retry, attempts, timeouts.idle);
@@ -147,6 +148,7 @@ impl Endpoint {
             retry,
             attempts,
             timeouts,
+            pushes,
             learned: Learned::default(),
             candidates: candidates(host, profile, registry),
             base: OnceLock::new(),

@@ -58,6 +58,9 @@ impl RepositoryClient {
     }
 
     pub(crate) fn pull(&self) -> Access {
+        if self.endpoint.pushes && !self.is_mirror {
+            return self.push();
+        }
         self.access(Scopes::pull(&self.repository))
     }
 

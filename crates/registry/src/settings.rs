@@ -14,6 +14,10 @@ pub struct Settings {
     pub user_agent: String,
     /// What differs for single registries; Docker Hub's entry is `docker.io`.
     pub registries: BTreeMap<Host, RegistrySettings>,
+    /// Whether this client is going to push. Then it asks for leave to push whenever it looks at a
+    /// repository: one token serves all, and a repository that is still to be made by the first
+    /// push is "not there" instead of "not allowed" (Docker Hub, GHCR).
+    pub pushes: bool,
     /// Requests at once per registry: so many blobs being read, and so many others beside them.
     pub concurrency: usize,
     /// How often a request is made in all before a temporary failure is returned.
@@ -31,6 +35,7 @@ impl Default for Settings {
         Self {
             user_agent: concat!("image-syncer/", env!("CARGO_PKG_VERSION")).to_owned(),
             registries: BTreeMap::new(),
+            pushes: false,
             concurrency: 8,
             attempts: 5,
             default_ca_file: None,

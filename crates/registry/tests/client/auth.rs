@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use registry::{Credential, ErrorKind, Upload};
+use registry::{Credential, ErrorKind, Settings, Upload};
 use testkit::{Auth, Bearer, Expired, Fault, Realm, Registry, TokenField, User, image, path};
 
 use crate::{Known, basic, by_tag, client, open, repository, settings, tag};
@@ -65,6 +65,23 @@ async fn a_wide_token_serves_narrow_requests() {
     let scopes = registry.token_log().matching("GET", "/token")[0].query.clone().unwrap();
     let push = scopes.find("repository%3Aother%3Apull%2Cpush").unwrap();
     assert!(push < scopes.find("repository%3Ateam%2Fapp%3Apull").unwrap(), "{scopes}");
+}
+
+#[tokio::test]
+async fn a_client_that_pushes_asks_once_for_looking_and_pushing() {
+    let registry = with_image(robot()).await;
+    for (pushes, tokens) in [(false, 2), (true, 1)] {
+        let before = registry.token_requests();
+        let client = client(Settings { pushes, ..settings() }, Known::user("secret"));
+        let fresh = client.repository(&registry.host(), &repository("fresh"));
+        assert!(fresh.resolve(&by_tag("1")).await.unwrap().is_none());
+        let layer = image::single(1).layers()[0].digest;
+        assert!(fresh.blob_size(&layer).await.unwrap().is_none());
+        let upload = fresh.start_upload(&layer, None).await.unwrap();
+        let Upload::Session(session) = upload else { panic!("nothing was to be mounted") };
+        session.cancel().await;
+        assert_eq!(registry.token_requests() - before, tokens, "pushes: {pushes}");
+    }
 }
 
 #[tokio::test]
