@@ -140,3 +140,26 @@ async fn one_image_without_a_list() {
     let found = program.layout("again").resolve(&tag.into()).await.unwrap().unwrap();
     assert_eq!(found.digest, image::single(2).digest());
 }
+
+/// The name cannot be resolved: only a proxy can have answered for it.
+#[tokio::test]
+async fn a_proxy_of_the_environment_leads_to_a_registry() {
+    let behind = Registry::start().await;
+    add(&behind, "app", "1", &image::single(1)).await;
+    let mut program = Program::new();
+    program.file(
+        "images.yaml",
+        "images: [{source: 'registry.invalid/app:1', destination: 'oci:mirror/app'}]\n\
+         registries: {registry.invalid: {insecure: true}}\n",
+    );
+    let done = program.run(&["-i", "images.yaml"]).await;
+    assert_eq!(done.code, Some(1), "{done}");
+    program.variable("HTTP_PROXY", &behind.url());
+    let done = program.run(&["-i", "images.yaml"]).await;
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(behind.log().count("GET", "/v2/app/blobs/*") > 0, "{}", behind.log());
+
+    program.variable("NO_PROXY", "registry.invalid");
+    let done = program.run(&["-i", "images.yaml"]).await;
+    assert_eq!(done.code, Some(1), "{done}");
+}
