@@ -43,7 +43,7 @@ impl Disk {
                 continue;
             }
             if let Some(manifest) = self.readable(&candidate)? {
-                referrers.push(as_referrer(&manifest));
+                referrers.push(manifest.as_referrer());
             }
         }
         Ok(referrers)
@@ -83,17 +83,18 @@ impl Disk {
     }
 }
 
-/// A manifest as a list of referrers shows it (distribution spec, "Listing Referrers").
-fn as_referrer(manifest: &Manifest) -> Descriptor {
-    let mut descriptor = manifest.descriptor();
-    descriptor.artifact_type = manifest.artifact_type().map(str::to_owned);
-    descriptor.annotations = manifest.annotations().clone();
-    descriptor
-}
-
 /// The tag under which clients keep the list of a manifest's referrers where the registry does
 /// not: `sha256-<hex>`, the hex cut to 64 digits.
 fn fallback_tag(subject: &Digest) -> Option<oci::Tag> {
     let hex = subject.hex();
     format!("{}-{}", subject.algorithm(), hex.get(..64)?).parse().ok()
+}
+
+/// Whether a tag may hold such a list.
+pub(crate) fn is_fallback_tag(tag: &oci::Tag) -> bool {
+    tag.as_str().split_once('-').is_some_and(|(algorithm, hex)| {
+        matches!(algorithm, "sha256" | "sha512")
+            && hex.len() == 64
+            && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
 }

@@ -45,6 +45,7 @@ async fn what_is_written_is_read_again_and_what_was_there_stays() {
     let writer = ArchiveWriter::create(&file).await.unwrap();
     let found = writer.resolve(&Selector::Tag(tag("1"))).await.unwrap();
     assert_eq!(found, Some(one.descriptor()));
+    assert_eq!(writer.tags().await.unwrap(), [tag("1")]);
     let two = add(&writer, b"two", "2").await;
     let held = writer.tag(&tag("1"), &two.descriptor()).await.unwrap();
     assert_eq!(held, Tagged::Holds(one.digest()));
@@ -169,4 +170,24 @@ async fn what_is_no_archive_is_told_what_it_is() {
         }
     }
     assert_eq!(names(folder.path()), ["x.tar"]);
+}
+
+#[tokio::test]
+async fn referrers_are_found_by_their_subject() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.tar");
+    let writer = ArchiveWriter::create(&file).await.unwrap();
+    let image = add(&writer, b"one", "1").await;
+    let sbom = referrer(&image, "a/sbom");
+    writer.put_manifest(&sbom).await.unwrap();
+    let of_sbom = referrer(&sbom, "a/signature");
+    writer.put_manifest(&of_sbom).await.unwrap();
+    writer.finish().await.unwrap();
+
+    let archive = Archive::open(&file).await.unwrap().unwrap();
+    let listed = archive.referrers(&image.digest()).await.unwrap();
+    assert_eq!(listed, [sbom.as_referrer()]);
+    assert_eq!(listed[0].artifact_type.as_deref(), Some("a/sbom"));
+    assert_eq!(archive.referrers(&sbom.digest()).await.unwrap(), [of_sbom.as_referrer()]);
+    assert_eq!(archive.referrers(&of_sbom.digest()).await.unwrap(), []);
 }

@@ -171,6 +171,15 @@ impl Manifest {
         Descriptor::new(self.media_type.clone(), self.digest, self.bytes.len() as u64)
     }
 
+    /// The manifest as a list of referrers shows it: with its artifact type and annotations
+    /// (distribution spec, "Listing Referrers").
+    pub fn as_referrer(&self) -> Descriptor {
+        let mut descriptor = self.descriptor();
+        descriptor.artifact_type = self.artifact_type().map(str::to_owned);
+        descriptor.annotations = self.annotations().clone();
+        descriptor
+    }
+
     /// The manifest it refers to, where it is a referrer.
     pub fn subject(&self) -> Option<&Descriptor> {
         match &self.content {

@@ -51,26 +51,51 @@ impl RepositoryClient {
     /// # Errors
     /// [`Error`], also where the registry would not say: "not allowed" is never "none".
     pub async fn referrers(&self, subject: &Digest) -> Result<Referrers, Error> {
-        self.all_referrers(subject).await.map_err(|failure| {
+        let listed = self.all_referrers(subject).await;
+        self.referrers_told(subject, listed)
+    }
+
+    /// The same, from the registry's API alone; none where it has no such API. At most one request
+    /// of a repository without it is spent on finding that out.
+    ///
+    /// # Errors
+    /// As [`RepositoryClient::referrers`].
+    pub async fn referrers_by_api(
+        &self,
+        subject: &Digest,
+    ) -> Result<Option<Vec<Descriptor>>, Error> {
+        let listed = self.listed_by_api(subject).await;
+        self.referrers_told(subject, listed.map(|list| list.map(each_once)))
+    }
+
+    /// The same, from the fallback tag alone.
+    ///
+    /// # Errors
+    /// As [`RepositoryClient::referrers`].
+    pub async fn referrers_by_tag(&self, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
+        let listed = self.listed_by_tag(subject).await;
+        self.referrers_told(subject, listed.map(each_once))
+    }
+
+    fn referrers_told<T>(&self, subject: &Digest, told: Result<T, Failure>) -> Result<T, Error> {
+        told.map_err(|failure| {
             Error::new(format!("listing the referrers of `{}@{subject}`", self.name()), failure)
         })
     }
 
     async fn all_referrers(&self, subject: &Digest) -> Result<Referrers, Failure> {
-        let without_api = &self.endpoint.learned.no_referrers_api;
-        let has_api = !lock(without_api).contains(&self.repository);
-        let manifests = if has_api { self.listed_by_api(subject).await? } else { None };
-        let (manifests, source) = match manifests {
+        let (manifests, source) = match self.listed_by_api(subject).await? {
             Some(manifests) => (manifests, ReferrersSource::Api),
             None => (self.listed_by_tag(subject).await?, ReferrersSource::Tag),
         };
-        let mut seen = HashSet::new();
-        let manifests = manifests.into_iter().filter(|one| seen.insert(one.digest)).collect();
-        Ok(Referrers { manifests, source })
+        Ok(Referrers { manifests: each_once(manifests), source })
     }
 
     /// What the API says; none where the registry has none.
     async fn listed_by_api(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Failure> {
+        if lock(&self.endpoint.learned.no_referrers_api).contains(&self.repository) {
+            return Ok(None);
+        }
         let base = self.endpoint.base().await?;
         let mut next = Some(self.url(&format!("referrers/{subject}")).await?);
         let mut asked = HashSet::new();
@@ -112,6 +137,11 @@ impl RepositoryClient {
         let manifest = self.manifest_here(&Referrers::tag(subject).into()).await?;
         Ok(manifest.map(|manifest| referrers_in(subject, &manifest)).unwrap_or_default())
     }
+}
+
+fn each_once(manifests: Vec<Descriptor>) -> Vec<Descriptor> {
+    let mut seen = HashSet::new();
+    manifests.into_iter().filter(|manifest| seen.insert(manifest.digest)).collect()
 }
 
 /// Whether a failure says that there is no referrers API. 404 is what the spec says; the rest is

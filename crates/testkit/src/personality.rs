@@ -127,7 +127,7 @@ impl Personality {
                 service: "ghcr.io".to_owned(),
                 ..Bearer::default()
             }),
-            faults: Vec::new(),
+            faults: vec![Fault::no_subject()],
             // (project-zot/zot#4060, artifacthub/hub#4785)
             rules: vec![Rule::ReferrersElsewhere],
             has_cdn: true,
@@ -175,7 +175,7 @@ impl Personality {
                 lifetime: Duration::from_secs(300),
                 ..Bearer::default()
             }),
-            faults: vec![Fault::no_referrers()],
+            faults: vec![Fault::no_referrers(), Fault::no_subject()],
             rules: vec![
                 // `sha256-<hex>` answers with the subject itself (oras-project/oras-go#1396).
                 Rule::ReferrersTagIsDigest,
@@ -239,6 +239,7 @@ impl Personality {
                     .when(|request| request.headers.contains_key(CONTENT_RANGE)),
                 // (actions/attest-build-provenance#80)
                 Fault::no_referrers(),
+                Fault::no_subject(),
             ],
             rules: Vec::new(),
             has_cdn: false,
@@ -251,7 +252,11 @@ impl Personality {
         Self {
             name: "distribution 2",
             auth: Auth::Open,
-            faults: vec![Fault::no_referrers(), Fault::location(LocationForm::Absolute)],
+            faults: vec![
+                Fault::no_referrers(),
+                Fault::no_subject(),
+                Fault::location(LocationForm::Absolute),
+            ],
             rules: vec![Rule::UploadState, Rule::ChildrenMustExist],
             has_cdn: false,
         }

@@ -10,7 +10,9 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use oci::{Descriptor, Digest, MANIFEST_SIZE_LIMIT, Manifest, MediaType, Selector, Tag};
+use tokio::sync::OnceCell;
 
+use super::referrers::BySubject;
 use crate::Error;
 use crate::blob::BlobReader;
 use crate::disk::{check_version, parse_manifest};
@@ -20,14 +22,16 @@ use crate::index::{Contents, Document};
 /// An OCI image layout in a tar archive, to read from. Clones share its table of contents.
 #[derive(Clone, Debug)]
 pub struct Archive {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    file: PathBuf,
-    contents: Contents,
-    table: Table,
+pub(super) struct Inner {
+    pub(super) file: PathBuf,
+    pub(super) contents: Contents,
+    pub(super) table: Table,
+    /// Found out when first asked for.
+    pub(super) referrers: OnceCell<BySubject>,
 }
 
 /// Where in an archive everything lies.
@@ -54,7 +58,9 @@ impl Archive {
         blocking(move || {
             let Some(table) = Table::read(&file)? else { return Ok(None) };
             let contents = table.document.contents();
-            Ok(Some(Self { inner: Arc::new(Inner { file, contents, table }) }))
+            Ok(Some(Self {
+                inner: Arc::new(Inner { file, contents, table, referrers: OnceCell::new() }),
+            }))
         })
         .await
     }
@@ -179,7 +185,7 @@ impl Table {
         }
     }
 
-    fn manifest(
+    pub(super) fn manifest(
         &self,
         path: &Path,
         digest: &Digest,

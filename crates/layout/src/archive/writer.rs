@@ -86,6 +86,14 @@ impl ArchiveWriter {
         Ok(self.state.lock().await.table.document.contents().find(selector).cloned())
     }
 
+    /// All tags, sorted.
+    ///
+    /// # Errors
+    /// None yet; it is a [`Result`] as the same method of a layout in a folder.
+    pub async fn tags(&self) -> Result<Vec<Tag>, Error> {
+        Ok(self.state.lock().await.table.document.contents().tags.into_keys().collect())
+    }
+
     /// The size of a blob in bytes; `None` where it is not there.
     ///
     /// # Errors

@@ -85,6 +85,13 @@ impl Fault {
             .on("GET|HEAD", path::REFERRERS)
     }
 
+    /// A manifest that refers to another is taken without a word about its subject (OCI-Subject),
+    /// as by every registry that has no referrers API.
+    pub fn no_subject() -> Self {
+        Self::new(Effect::RemoveHeader(HeaderName::from_static("oci-subject")))
+            .on("PUT", path::MANIFESTS)
+    }
+
     /// The referrers API is refused: 403.
     pub fn deny_referrers() -> Self {
         Self::error(403, "DENIED", "requested access to the resource is denied")
