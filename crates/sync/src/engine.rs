@@ -11,10 +11,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::blobs::Blobs;
+use crate::fallback_tag::FallbackTags;
 use crate::place::Places;
+use crate::tag_lists::TagLists;
 use crate::walk::{self, Walk};
 use crate::{
-    Class, Event, Failure, ItemId, ItemReport, Listener, Outcome, RunReport, Side, Wanted,
+    Class, Event, Failure, ItemId, ItemReport, Listener, Outcome, Referrers, RunReport, Side,
+    Wanted,
 };
 
 /// What a run does with what it decides.
@@ -39,11 +42,22 @@ pub struct Options {
     pub fail_fast: bool,
     /// How often a blob's transfer is begun before its item fails.
     pub attempts: u32,
+    /// What of that which belongs to an image travels with it.
+    pub referrers: Referrers,
+    /// Whether an image that is up to date is looked at again for referrers that came later.
+    pub late_referrers: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { mode: Mode::Sync, concurrency: 16, fail_fast: false, attempts: 4 }
+        Self {
+            mode: Mode::Sync,
+            concurrency: 16,
+            fail_fast: false,
+            attempts: 4,
+            referrers: Referrers::default(),
+            late_referrers: true,
+        }
     }
 }
 
@@ -89,6 +103,8 @@ impl Engine {
                 self.options.mode != Mode::Sync,
             ),
             blobs: Blobs::default(),
+            tag_lists: TagLists::default(),
+            fallback_tags: FallbackTags::default(),
             options: self.options.clone(),
             listener: Arc::clone(&self.listener),
         });

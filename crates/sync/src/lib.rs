@@ -6,13 +6,20 @@
 //! screen: it emits [`Event`]s, and listeners make of them what they like.
 
 mod blobs;
+mod carry;
 mod closure;
+mod companions;
+mod copy;
 mod decide;
 mod engine;
 mod event;
 mod failure;
+mod fallback_tag;
+mod late;
 mod outcome;
 mod place;
+mod referrers;
+mod tag_lists;
 mod transfer;
 mod verify;
 mod walk;
@@ -23,4 +30,5 @@ pub use engine::{Engine, Mode, Options, Stop};
 pub use event::{Event, ItemId, Listener};
 pub use failure::{Class, Failure, Side};
 pub use outcome::{ItemReport, Outcome, RunReport, Transferred, Way};
+pub use referrers::{Referrers, WhichReferrers};
 pub use wanted::{Origin, Wanted};

@@ -1,6 +1,10 @@
 //! [`Place`]: one repository to read from or write to, in a registry or an OCI layout.
 //!
+//! What lists a place keeps is in `lists`.
+//!
 //! A closed set: whoever adds a kind of place is led by the compiler to all that it must do.
+
+mod lists;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -91,7 +95,7 @@ impl Places {
                 Store::Growing(Arc::new(writer.map_err(|error| Failure::layout(side, &error))?))
             }
         };
-        Ok(Place { side, store })
+        Ok(Place { side, location: location.clone(), store })
     }
 }
 
@@ -99,6 +103,7 @@ impl Places {
 #[derive(Clone)]
 pub(crate) struct Place {
     side: Side,
+    location: Location,
     store: Store,
 }
 
@@ -151,6 +156,14 @@ impl From<layout::Tagged> for Tagged {
 }
 
 impl Place {
+    pub(crate) fn side(&self) -> Side {
+        self.side
+    }
+
+    pub(crate) fn location(&self) -> &Location {
+        &self.location
+    }
+
     pub(crate) fn realm(&self) -> Realm {
         match &self.store {
             Store::Registry(remote) => Realm::Registry(remote.host.clone()),
@@ -188,8 +201,11 @@ impl Place {
     }
 
     /// A manifest, its bytes checked where it was asked for by digest.
-    pub(crate) async fn manifest(&self, digest: Digest) -> Result<Option<Manifest>, Failure> {
-        let selector = Selector::Digest(digest);
+    pub(crate) async fn manifest(
+        &self,
+        selector: impl Into<Selector>,
+    ) -> Result<Option<Manifest>, Failure> {
+        let selector = selector.into();
         match &self.store {
             Store::Registry(remote) => {
                 remote.client.manifest(&selector).await.map_err(self.registry())
@@ -304,17 +320,22 @@ impl Place {
         }
     }
 
-    /// Stores a manifest by its digest.
-    pub(crate) async fn put_manifest(&self, manifest: &Manifest) -> Result<(), Failure> {
+    /// Stores a manifest by its digest; says whether the place lists it by its subject, which is
+    /// true of every manifest that has none.
+    pub(crate) async fn put_manifest(&self, manifest: &Manifest) -> Result<bool, Failure> {
         match &self.store {
             Store::Registry(remote) => remote
                 .client
                 .put_manifest(&Selector::Digest(manifest.digest()), manifest)
                 .await
-                .map(|_receipt| ())
+                .map(|receipt| receipt.subject_accepted || manifest.subject().is_none())
                 .map_err(self.registry()),
-            Store::Layout(layout) => layout.put_manifest(manifest).await.map_err(self.layout()),
-            Store::Growing(archive) => archive.put_manifest(manifest).await.map_err(self.layout()),
+            Store::Layout(layout) => {
+                layout.put_manifest(manifest).await.map(|()| true).map_err(self.layout())
+            }
+            Store::Growing(archive) => {
+                archive.put_manifest(manifest).await.map(|()| true).map_err(self.layout())
+            }
             Store::Archive(_) | Store::Nothing => Err(self.not_writable()),
         }
     }

@@ -5,32 +5,28 @@
 
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt};
 use oci::{Digest, Selection, Selector};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::blobs::Blobs;
-use crate::place::{Place, Places, Tagged};
-use crate::transfer::Progress;
+use crate::fallback_tag::FallbackTags;
+use crate::place::{Place, Places};
+use crate::tag_lists::TagLists;
 use crate::{
     Class, Decision, Event, Failure, ItemId, ItemReport, Listener, Mode, Options, Outcome, Side,
-    SourceState, TargetState, Wanted, closure, decide, verify,
+    SourceState, TargetState, Wanted, copy, decide, late, verify,
 };
 
 /// What all walks of a run share.
 pub(crate) struct Walk {
     pub(crate) places: Places,
     pub(crate) blobs: Blobs,
+    pub(crate) tag_lists: TagLists,
+    pub(crate) fallback_tags: FallbackTags,
     pub(crate) options: Options,
     pub(crate) listener: Arc<dyn Listener>,
 }
-
-/// How many blobs of one item are brought to the target at once.
-const BLOBS_AT_ONCE: usize = 8;
-
-/// How many manifests of one level are pushed at once.
-const MANIFESTS_AT_ONCE: usize = 8;
 
 /// Walks items one after another to their end, or until `give_up`. They have one target location.
 pub(crate) async fn items(
@@ -101,10 +97,11 @@ async fn steps(
     match decision {
         Decision::Copy(digest) => match walk.options.mode {
             Mode::Plan | Mode::Verify => Ok(Outcome::WouldCopy),
-            Mode::Sync => copy(walk, id, &source, target, digest, report).await,
+            Mode::Sync => copy::image(walk, id, &source, target, digest, report).await,
         },
         Decision::UpToDate(digest) => {
             check(walk, target, digest).await?;
+            late::arrivals(walk, id, &source, target, digest, report).await?;
             Ok(Outcome::UpToDate)
         }
         Decision::SourceMoved { pinned, now, copy: missing } => {
@@ -114,12 +111,13 @@ async fn steps(
             });
             match (missing, walk.options.mode) {
                 (true, Mode::Sync) => {
-                    let outcome = copy(walk, id, &source, target, pinned, report).await?;
+                    let outcome = copy::image(walk, id, &source, target, pinned, report).await?;
                     Ok(if outcome == Outcome::Copied { Outcome::SourceMoved } else { outcome })
                 }
                 (true, Mode::Plan | Mode::Verify) => Ok(Outcome::WouldCopy),
                 (false, _) => {
                     check(walk, target, pinned).await?;
+                    late::arrivals(walk, id, &source, target, pinned, report).await?;
                     Ok(Outcome::SourceMoved)
                 }
             }
@@ -199,75 +197,4 @@ async fn check(walk: &Walk, target: &Place, digest: Digest) -> Result<(), Failur
         Mode::Verify => verify::complete(target, digest).await,
         Mode::Sync | Mode::Plan => Ok(()),
     }
-}
-
-/// Copies everything below a digest, then sets the tag, then reads it back.
-async fn copy(
-    walk: &Walk,
-    id: ItemId,
-    source: &Place,
-    target: &Place,
-    digest: Digest,
-    report: &mut ItemReport,
-) -> Result<Outcome, Failure> {
-    let root = source.manifest(digest).await?.ok_or_else(|| {
-        let message = format!("manifest {digest} was there a moment ago and is gone");
-        Failure::new(Side::Source, Class::NotFound, message)
-    })?;
-    let closure = closure::read(source, Side::Source, root.clone()).await?;
-    if !closure.foreign.is_empty() {
-        report.notes.push(format!(
-            "{} layers that may not be distributed were left out",
-            closure.foreign.len()
-        ));
-    }
-    walk.listener.hear(&Event::CopyStarted {
-        item: id,
-        blobs: closure.blobs.len(),
-        bytes: closure.blobs.iter().map(|blob| blob.size).sum(),
-    });
-
-    let progress = Progress {
-        item: id,
-        listener: Arc::clone(&walk.listener),
-        attempts: walk.options.attempts.max(1),
-    };
-    let progress = &progress;
-    let mut arriving = futures::stream::iter(closure.blobs)
-        .map(|blob| async move {
-            let way = walk.blobs.ensure(source, target, &blob, progress).await?;
-            Ok::<_, Failure>((blob, way))
-        })
-        .buffer_unordered(BLOBS_AT_ONCE);
-    while let Some((blob, way)) = arriving.try_next().await? {
-        report.transferred.add(way, blob.size);
-        let (digest, size) = (blob.digest, blob.size);
-        walk.listener.hear(&Event::BlobFinished { item: id, digest, size, way });
-    }
-
-    let mut below_root = closure.levels;
-    below_root.pop();
-    for level in below_root {
-        futures::stream::iter(level)
-            .map(|manifest| async move { target.put_manifest(&manifest).await })
-            .buffer_unordered(MANIFESTS_AT_ONCE)
-            .try_collect::<()>()
-            .await?;
-    }
-
-    let tag = &report.wanted.target.tag;
-    if let Tagged::Holds(other) = target.tag(tag, &root).await? {
-        // Someone else set the tag while this copy was under way. It stays theirs.
-        report.target_digest = Some(other);
-        return Ok(Outcome::Drift);
-    }
-    let held = target.resolve(&Selector::Tag(tag.clone())).await?;
-    report.target_digest = held;
-    if held == Some(digest) {
-        return Ok(Outcome::Copied);
-    }
-    let says = held.map_or("does not know the tag".to_owned(), |held| format!("says {held}"));
-    let message = format!("tag {tag} was set to {digest}, but read back the target {says}");
-    Err(Failure::new(Side::Target, Class::Content, message)
-        .with_hint("the target rewrites what is pushed, or someone else set the tag meanwhile"))
 }

@@ -47,7 +47,8 @@ async fn an_index_against_its_own_child_is_drift() {
 
 #[tokio::test]
 async fn a_digest_that_the_target_has_is_not_asked_for_at_the_source() {
-    let rig = Rig::new().await;
+    let mut rig = Rig::new().await;
+    rig.options.late_referrers = false;
     let image = image::single(1);
     rig.offer("app", "1", &image).await;
     let wish = rig.wish(&format!("app@{}", image.digest()), "app:pinned");

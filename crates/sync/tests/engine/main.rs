@@ -5,6 +5,8 @@
 mod copies;
 mod decisions;
 mod faults;
+mod late;
 mod places;
+mod referrers;
 mod rig;
 mod stopping;

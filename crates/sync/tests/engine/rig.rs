@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oci::{Reference, Repository, Tag};
+use oci::{Digest, Manifest, Reference, Repository, Tag};
 use registry::{AnonymousEverywhere, Client, RetryPolicy, Settings};
 use sync::{Engine, Event, ItemReport, Mode, Options, Outcome, RunReport, Stop, Wanted};
 use testkit::Registry;
@@ -42,6 +42,11 @@ impl Rig {
         self.source.add(&repository_name(repository), &tag_name(tag), image).await;
     }
 
+    /// Puts an artifact into the source, without a tag.
+    pub(crate) async fn attach(&self, repository: &str, artifact: &MadeImage) {
+        artifact.write_to(&self.source.layout(&repository_name(repository))).await;
+    }
+
     /// Puts an image into the target.
     pub(crate) async fn hold(&self, repository: &str, tag: &str, image: &MadeImage) {
         self.target.add(&repository_name(repository), &tag_name(tag), image).await;
@@ -75,6 +80,32 @@ impl Rig {
     pub(crate) fn forget(&self) {
         self.source.log().clear();
         self.target.log().clear();
+    }
+
+    /// The digests that the target lists as referring to a manifest.
+    pub(crate) async fn referrers(&self, repository: &str, subject: &Digest) -> Vec<Digest> {
+        let client = client().repository(&self.target.host(), &repository_name(repository));
+        let listed = client.referrers(subject).await.unwrap().manifests;
+        let mut digests: Vec<Digest> = listed.iter().map(|referrer| referrer.digest).collect();
+        digests.sort_unstable();
+        digests
+    }
+
+    /// That the target lists this, and nothing else, as referring to a manifest, and has all of it.
+    pub(crate) async fn assert_refer(
+        &self,
+        repository: &str,
+        subject: &Digest,
+        artifacts: &[&MadeImage],
+    ) {
+        let mut expected: Vec<Digest> =
+            artifacts.iter().map(|artifact| artifact.digest()).collect();
+        expected.sort_unstable();
+        assert_eq!(self.referrers(repository, subject).await, expected);
+        for artifact in artifacts {
+            let missing = self.target.missing(&repository_name(repository), artifact).await;
+            assert!(missing.is_empty(), "{repository} lacks {missing:?}");
+        }
     }
 
     /// That the target's tag holds this image, with all it is made of.
@@ -111,6 +142,22 @@ pub(crate) fn client() -> Client {
     };
     let settings = Settings { retry, attempts: 3, ..Settings::default() };
     Client::new(settings, Arc::new(AnonymousEverywhere)).unwrap()
+}
+
+/// A list of referrers, as it stands under a fallback tag.
+pub(crate) fn referrers_list(artifacts: &[&MadeImage]) -> MadeImage {
+    let entries: Vec<_> = artifacts.iter().map(|one| one.manifest().as_referrer()).collect();
+    let index = oci::MediaType::OCI_INDEX;
+    let list = serde_json::json!({
+        "schemaVersion": 2, "mediaType": index, "manifests": entries,
+    });
+    let list = Manifest::parse(list.to_string().into(), None, oci::Algorithm::Sha256).unwrap();
+    MadeImage { root: list.descriptor(), manifests: vec![list], blobs: Vec::new() }
+}
+
+/// The tag under which cosign keeps something of an image.
+pub(crate) fn cosign_tag(image: &Digest, kind: &str) -> String {
+    format!("sha256-{}.{kind}", image.hex())
 }
 
 pub(crate) fn outcomes(report: &RunReport) -> Vec<Outcome> {

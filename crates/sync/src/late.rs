@@ -1,0 +1,103 @@
+//! Late arrivals: signatures and SBOMs are often pushed after their image, and an image that is up
+//! to date is not walked again. So its referrers and cosign's tags are looked at once more.
+//!
+//! Only those of the tag's own manifest: to know an index's children, it would have to be read.
+
+use std::collections::HashSet;
+
+use oci::Digest;
+
+use crate::carry::Carrier;
+use crate::companions::{Candidate, Search};
+use crate::copy::settle;
+use crate::place::Place;
+use crate::walk::Walk;
+use crate::{Failure, ItemId, ItemReport, Mode, WhichReferrers};
+
+/// Copies what came to belong to an image after it was copied.
+pub(crate) async fn arrivals(
+    walk: &Walk,
+    id: ItemId,
+    source: &Place,
+    target: &Place,
+    root: Digest,
+    report: &mut ItemReport,
+) -> Result<(), Failure> {
+    let which = &walk.options.referrers.which;
+    let looks = walk.options.late_referrers && *which != WhichReferrers::None;
+    if !looks || walk.options.mode == Mode::Verify {
+        return Ok(());
+    }
+    let search = Search { source, tags: &walk.tag_lists, which };
+    let (listed, mut problems) = search.listed(root).await;
+    let candidates = match missing(walk, target, root, listed).await {
+        Ok(candidates) => candidates,
+        Err(problem) => {
+            problems.push(problem);
+            Vec::new()
+        }
+    };
+    let found = search.follow(candidates, &mut HashSet::from([root])).await;
+    problems.extend(found.problems);
+    let count: usize = found.rings.iter().map(Vec::len).sum();
+    if count > 0 && walk.options.mode == Mode::Plan {
+        report.notes.push(format!("{} came late and would be copied", artifacts(count)));
+    } else if count > 0 {
+        let carrier = Carrier::new(walk, id, source, target, &mut report.transferred);
+        let closures = found.rings.iter().flatten().map(|companion| &companion.closure);
+        carrier.announce(closures.flat_map(|closure| &closure.blobs));
+        let failed = carrier.companions(found.rings).await;
+        let copied = count.saturating_sub(failed.len());
+        if copied > 0 {
+            report.notes.push(format!("{} came late and were copied", artifacts(copied)));
+        }
+        problems.extend(failed);
+    }
+    settle(walk, problems, report)
+}
+
+fn artifacts(count: usize) -> String {
+    match count {
+        1 => "1 referrer or signature".to_owned(),
+        _ => format!("{count} referrers or signatures"),
+    }
+}
+
+/// What the target does not have of what the source lists. Where the source lists nothing, the
+/// target is not asked.
+async fn missing(
+    walk: &Walk,
+    target: &Place,
+    root: Digest,
+    mut listed: Vec<Candidate>,
+) -> Result<Vec<Candidate>, Failure> {
+    if listed.iter().any(|candidate| matches!(candidate, Candidate::Tagged(_))) {
+        let tags = walk.tag_lists.of(target).await?;
+        listed
+            .retain(|candidate| !matches!(candidate, Candidate::Tagged(tag) if tags.contains(tag)));
+    }
+    if !listed.iter().any(|candidate| matches!(candidate, Candidate::Referrer { .. })) {
+        return Ok(listed);
+    }
+    let own = target.own_referrers(&root).await?;
+    let lists_itself = own.is_some();
+    let there = match own {
+        Some(own) => own,
+        None => target.tagged_referrers(&root).await?,
+    };
+    let there: HashSet<Digest> = there.into_iter().map(|referrer| referrer.digest).collect();
+    let mut missing = Vec::new();
+    for candidate in listed {
+        let is_there = match &candidate {
+            Candidate::Tagged(_) => false,
+            Candidate::Referrer { digest, .. } => {
+                // A target that lists referrers and leaves out one that it has will do so again.
+                there.contains(digest) || (lists_itself && target.has_manifest(*digest).await?)
+            }
+        };
+        if !is_there {
+            missing.push(candidate);
+        }
+    }
+    Ok(missing)
+}

@@ -1,0 +1,82 @@
+//! What a place lists: its tags, and the manifests that refer to another.
+
+use oci::{Descriptor, Digest, Manifest, Selector, Tag};
+
+use super::{Place, Store};
+use crate::Failure;
+
+impl Place {
+    /// All tags; none where there is no such repository.
+    pub(crate) async fn tags(&self) -> Result<Vec<Tag>, Failure> {
+        match &self.store {
+            Store::Registry(remote) => {
+                remote.client.tags().await.map(Option::unwrap_or_default).map_err(self.registry())
+            }
+            Store::Layout(layout) => layout.tags().await.map_err(self.layout()),
+            Store::Archive(archive) => archive.tags().await.map_err(self.layout()),
+            Store::Growing(archive) => archive.tags().await.map_err(self.layout()),
+            Store::Nothing => Ok(Vec::new()),
+        }
+    }
+
+    /// What the place itself lists as referring to `subject`; `None` where it keeps no such list
+    /// and whoever pushes has to, under the fallback tag. An archive that is being written tells
+    /// nothing; it can be asked for each manifest.
+    pub(crate) async fn own_referrers(
+        &self,
+        subject: &Digest,
+    ) -> Result<Option<Vec<Descriptor>>, Failure> {
+        match &self.store {
+            Store::Registry(remote) => {
+                remote.client.referrers_by_api(subject).await.map_err(self.registry())
+            }
+            Store::Layout(layout) => {
+                layout.referrers(subject).await.map(Some).map_err(self.layout())
+            }
+            Store::Archive(archive) => {
+                archive.referrers(subject).await.map(Some).map_err(self.layout())
+            }
+            Store::Growing(_) | Store::Nothing => Ok(Some(Vec::new())),
+        }
+    }
+
+    /// What the fallback tag lists, where the place does not list referrers itself.
+    pub(crate) async fn tagged_referrers(
+        &self,
+        subject: &Digest,
+    ) -> Result<Vec<Descriptor>, Failure> {
+        match &self.store {
+            Store::Registry(remote) => {
+                remote.client.referrers_by_tag(subject).await.map_err(self.registry())
+            }
+            Store::Layout(_) | Store::Archive(_) | Store::Growing(_) | Store::Nothing => {
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Whether a manifest is here. It needs no tag and no entry in any list.
+    pub(crate) async fn has_manifest(&self, digest: Digest) -> Result<bool, Failure> {
+        match &self.store {
+            // An archive that is being written lists only tagged manifests by digest.
+            Store::Growing(_) => Ok(self.blob_size(&digest).await?.is_some()),
+            _ => Ok(self.resolve(&Selector::Digest(digest)).await?.is_some()),
+        }
+    }
+
+    /// Points a tag at a manifest, wherever it points now. For lists under fallback tags only: no
+    /// other tag is ever moved.
+    pub(crate) async fn put_list(&self, tag: &Tag, list: &Manifest) -> Result<(), Failure> {
+        match &self.store {
+            Store::Registry(remote) => remote
+                .client
+                .put_manifest(&Selector::Tag(tag.clone()), list)
+                .await
+                .map(drop)
+                .map_err(self.registry()),
+            // These list referrers themselves.
+            Store::Layout(_) | Store::Growing(_) => Ok(()),
+            Store::Archive(_) | Store::Nothing => Err(self.not_writable()),
+        }
+    }
+}
