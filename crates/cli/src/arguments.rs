@@ -1,12 +1,14 @@
 //! What was typed, as it was typed. What it means together with variables and defaults is decided
 //! in `settings`. The doc comments here are the help texts.
 
+mod referrers;
 mod run;
 mod serve;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use referrers::{ReferrersArguments, Switch, which};
 pub(crate) use run::{
     CheckArguments, CopyArguments, ListArguments, LoginArguments, OutputFormat, PlanArguments,
     PrefixArguments, RunArguments, SourceLost, SyncArguments, VerifyArguments, positive,

@@ -43,6 +43,10 @@ pub(crate) const CONCURRENCY: Variable =
     variable("concurrency", "SYNCER_CONCURRENCY").or("MAX_PARALLEL_OPERATIONS");
 pub(crate) const FAIL_FAST: Variable = variable("fail-fast", "SYNCER_FAIL_FAST");
 pub(crate) const SOURCE_LOST: Variable = variable("source-lost", "SYNCER_SOURCE_LOST");
+pub(crate) const REFERRERS: Variable = variable("referrers", "SYNCER_REFERRERS");
+pub(crate) const REFERRERS_REQUIRED: Variable =
+    variable("referrers-required", "SYNCER_REFERRERS_REQUIRED");
+pub(crate) const LATE_REFERRERS: Variable = variable("late-referrers", "SYNCER_LATE_REFERRERS");
 pub(crate) const OUTPUT: Variable = variable("output", "SYNCER_OUTPUT");
 pub(crate) const REPORT: Variable = variable("report", "SYNCER_REPORT");
 pub(crate) const VERBOSE: Variable = variable("verbose", "SYNCER_VERBOSE");
@@ -58,7 +62,7 @@ pub(crate) const TLS_CERTIFICATE: Variable = variable("tls-certificate", "SYNCER
 pub(crate) const TLS_KEY: Variable = variable("tls-key", "SYNCER_TLS_KEY");
 
 /// Every variable that stands in for a flag.
-pub(crate) const VARIABLES: [Variable; 24] = [
+pub(crate) const VARIABLES: [Variable; 27] = [
     IMAGES_FILE,
     TARGET_REPO_PREFIX,
     TARGET_REPO_AUTH_KEY,
@@ -70,6 +74,9 @@ pub(crate) const VARIABLES: [Variable; 24] = [
     CONCURRENCY,
     FAIL_FAST,
     SOURCE_LOST,
+    REFERRERS,
+    REFERRERS_REQUIRED,
+    LATE_REFERRERS,
     OUTPUT,
     REPORT,
     VERBOSE,

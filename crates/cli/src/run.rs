@@ -83,6 +83,8 @@ impl Job<'_> {
             mode,
             concurrency: settings.concurrency,
             fail_fast: settings.fail_fast,
+            referrers: settings.referrers.clone(),
+            late_referrers: settings.late_referrers,
             ..Options::default()
         };
         let stop = Stop::default();

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::arguments::{
     self, CheckArguments, CopyArguments, ListArguments, LogFormat, LogLevel, LoggingArguments,
-    LoginArguments, OutputFormat, PrefixArguments, RunArguments,
+    LoginArguments, OutputFormat, PrefixArguments, ReferrersArguments, RunArguments, Switch,
 };
 use crate::environment::{self, Environment, Found};
 use crate::error::CliError;
@@ -42,6 +42,10 @@ pub(crate) struct RunSettings {
     pub(crate) fail_fast: bool,
     /// What a lost source counts as.
     pub(crate) source_lost: SourceLost,
+    /// What travels with an image.
+    pub(crate) referrers: sync::Referrers,
+    /// Whether an image that is up to date is looked at for referrers that came later.
+    pub(crate) late_referrers: bool,
     /// How the result is printed.
     pub(crate) output: OutputFormat,
     /// Files for the JSON report.
@@ -167,7 +171,16 @@ fn refuse_kms_key(typed: &LoginArguments, environment: &Environment) -> Result<(
 }
 
 impl RunSettings {
-    pub(crate) fn new(typed: &RunArguments, environment: &Environment) -> Result<Self, CliError> {
+    /// `referrers` are none for a command that copies nothing.
+    pub(crate) fn new(
+        typed: &RunArguments,
+        referrers: Option<&ReferrersArguments>,
+        environment: &Environment,
+    ) -> Result<Self, CliError> {
+        let (referrers, late_referrers) = match referrers {
+            Some(typed) => self::referrers(typed, environment)?,
+            None => (sync::Referrers::default(), false),
+        };
         let source_lost = match typed.source_lost {
             Some(typed) => Some(typed),
             None => environment.choice(environment::SOURCE_LOST)?,
@@ -188,12 +201,32 @@ impl RunSettings {
                 Some(arguments::SourceLost::Fail) => SourceLost::Fail,
                 Some(arguments::SourceLost::Warn) | None => SourceLost::Warn,
             },
+            referrers,
+            late_referrers,
             output: output.unwrap_or(OutputFormat::Table),
             report_files: report_files(&typed.report, environment)?,
             verbose: flag(typed.verbose, environment, environment::VERBOSE)?,
             progress: !no_progress,
         })
     }
+}
+
+/// What travels with an image, and whether one that is up to date is looked at for more.
+fn referrers(
+    typed: &ReferrersArguments,
+    environment: &Environment,
+) -> Result<(sync::Referrers, bool), CliError> {
+    let which = match &typed.referrers {
+        Some(typed) => Some(typed.clone()),
+        None => environment.parsed(environment::REFERRERS, arguments::which)?,
+    };
+    let required = flag(typed.referrers_required, environment, environment::REFERRERS_REQUIRED)?;
+    let late = match typed.late_referrers {
+        Some(typed) => Some(typed),
+        None => environment.choice(environment::LATE_REFERRERS)?,
+    };
+    let referrers = sync::Referrers { which: which.unwrap_or_default(), required };
+    Ok((referrers, late != Some(Switch::Off)))
 }
 
 /// A boolean flag: typed, else its variable, else false.

@@ -29,7 +29,8 @@ pub(crate) async fn image(
     let closure = closure::read(source, Side::Source, root.clone()).await?;
     let which = &walk.options.referrers.which;
     let search = Search { source, tags: &walk.tag_lists, which };
-    let nodes = closure.levels.iter().flatten().map(Manifest::digest).collect();
+    // The root first: of several problems, one with the root is told.
+    let nodes = closure.levels.iter().rev().flatten().map(Manifest::digest).collect();
     let companions = search.around(nodes).await;
     settle(walk, companions.problems, report)?;
     let (rings, Closure { mut levels, blobs, foreign }) = (companions.rings, closure);

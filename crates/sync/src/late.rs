@@ -41,7 +41,7 @@ pub(crate) async fn arrivals(
     problems.extend(found.problems);
     let count: usize = found.rings.iter().map(Vec::len).sum();
     if count > 0 && walk.options.mode == Mode::Plan {
-        report.notes.push(format!("{} came late and would be copied", artifacts(count)));
+        report.notes.push(format!("{} came late and would be copied", artifacts(count).0));
     } else if count > 0 {
         let carrier = Carrier::new(walk, id, source, target, &mut report.transferred);
         let closures = found.rings.iter().flatten().map(|companion| &companion.closure);
@@ -49,17 +49,18 @@ pub(crate) async fn arrivals(
         let failed = carrier.companions(found.rings).await;
         let copied = count.saturating_sub(failed.len());
         if copied > 0 {
-            report.notes.push(format!("{} came late and were copied", artifacts(copied)));
+            let (artifacts, were) = artifacts(copied);
+            report.notes.push(format!("{artifacts} came late and {were} copied"));
         }
         problems.extend(failed);
     }
     settle(walk, problems, report)
 }
 
-fn artifacts(count: usize) -> String {
+fn artifacts(count: usize) -> (String, &'static str) {
     match count {
-        1 => "1 referrer or signature".to_owned(),
-        _ => format!("{count} referrers or signatures"),
+        1 => ("1 referrer or signature".to_owned(), "was"),
+        _ => (format!("{count} referrers or signatures"), "were"),
     }
 }
 

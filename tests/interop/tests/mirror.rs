@@ -61,10 +61,11 @@ fn mirrored(kind: Kind) {
         ),
         &[&source, &target],
     );
-    let sync = || {
+    let sync = |late_referrers: &str| {
         bench
             .image_syncer()
             .args(["sync", "-i", list.to_str().unwrap(), "--output", "json"])
+            .args(["--late-referrers", late_referrers])
             .args(["--target-repo-prefix", &format!("{to}/mirror/")])
             .run()
             .expect_code(0)
@@ -72,7 +73,7 @@ fn mirrored(kind: Kind) {
     let docker_copy = format!("{to}/mirror/{host}/team/docker:1");
 
     bench.forget_requests(&source);
-    let first = sync();
+    let first = sync("on");
     for (layout, reference) in &expected {
         bench.expect_copy(layout, reference);
         let item = first.item(reference);
@@ -98,7 +99,7 @@ fn mirrored(kind: Kind) {
 
     bench.forget_requests(&source);
     bench.forget_requests(&target);
-    let second = sync();
+    let second = sync("off");
     let tags = expected.len() + 1;
     assert_eq!(second.report()["items"].as_array().unwrap().len(), tags);
     for reference in expected.iter().map(|(_, reference)| reference).chain([&docker_copy]) {

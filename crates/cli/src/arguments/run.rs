@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 
+use super::ReferrersArguments;
 use crate::environment::boolean;
 
 /// Copy what the target does not have
 ///
 /// Every image of the sync files is looked at on both sides. What the target does not have is
-/// copied: the whole image or index with all its platforms and attestations, exact to the byte, its
-/// tag last. What the target has is left alone, also where it differs (drift).
+/// copied: the whole image or index with all its platforms and attestations, exact to the byte, with
+/// its referrers and signatures, its tag last. What the target has is left alone, also where it differs (drift).
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -26,6 +27,8 @@ pub(crate) struct SyncArguments {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = boolean)]
     pub(crate) dry_run: Option<bool>,
+    #[command(flatten)]
+    pub(crate) referrers: ReferrersArguments,
     #[command(flatten)]
     pub(crate) login: LoginArguments,
     #[command(flatten)]
@@ -48,6 +51,8 @@ pub(crate) struct PlanArguments {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = boolean)]
     pub(crate) exit_code: Option<bool>,
+    #[command(flatten)]
+    pub(crate) referrers: ReferrersArguments,
     #[command(flatten)]
     pub(crate) login: LoginArguments,
     #[command(flatten)]
@@ -111,6 +116,8 @@ pub(crate) struct CopyArguments {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = boolean)]
     pub(crate) dry_run: Option<bool>,
+    #[command(flatten)]
+    pub(crate) referrers: ReferrersArguments,
     #[command(flatten)]
     pub(crate) login: LoginArguments,
     #[command(flatten)]

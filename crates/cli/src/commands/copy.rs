@@ -19,7 +19,7 @@ pub(crate) async fn execute(
 ) -> Result<ExitStatus, CliError> {
     let dry_run = flag(typed.dry_run, context.environment, environment::DRY_RUN)?;
     let mode = if dry_run { Mode::Plan } else { Mode::Sync };
-    let settings = RunSettings::new(&typed.run, context.environment)?;
+    let settings = RunSettings::new(&typed.run, Some(&typed.referrers), context.environment)?;
     let show = Show::begin(&settings, context)?;
     let wanted = vec![single(typed)?];
     let login = target_login(&typed.login, context)?;

@@ -15,6 +15,7 @@ pub(crate) async fn execute(
     context: &Context<'_>,
 ) -> Result<ExitStatus, CliError> {
     let has_code = flag(typed.exit_code, context.environment, environment::EXIT_CODE)?;
-    let list = List { list: &typed.list, login: &typed.login, run: &typed.run };
+    let referrers = Some(&typed.referrers);
+    let list = List { list: &typed.list, login: &typed.login, referrers, run: &typed.run };
     list.run(Mode::Plan, has_code, context).await
 }

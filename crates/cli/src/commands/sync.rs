@@ -4,7 +4,9 @@ use report::ExitStatus;
 use sync::Mode;
 use syncfile::{Defaults, Input, Loaded};
 
-use crate::arguments::{ListArguments, LoginArguments, RunArguments, SyncArguments};
+use crate::arguments::{
+    ListArguments, LoginArguments, ReferrersArguments, RunArguments, SyncArguments,
+};
 use crate::environment;
 use crate::error::CliError;
 use crate::run::{Context, Job, Show};
@@ -17,7 +19,8 @@ pub(crate) async fn execute(
 ) -> Result<ExitStatus, CliError> {
     let dry_run = flag(typed.dry_run, context.environment, environment::DRY_RUN)?;
     let mode = if dry_run { Mode::Plan } else { Mode::Sync };
-    let list = List { list: &typed.list, login: &typed.login, run: &typed.run };
+    let referrers = Some(&typed.referrers);
+    let list = List { list: &typed.list, login: &typed.login, referrers, run: &typed.run };
     list.run(mode, false, context).await
 }
 
@@ -25,6 +28,7 @@ pub(crate) async fn execute(
 pub(crate) struct List<'a> {
     pub(crate) list: &'a ListArguments,
     pub(crate) login: &'a LoginArguments,
+    pub(crate) referrers: Option<&'a ReferrersArguments>,
     pub(crate) run: &'a RunArguments,
 }
 
@@ -36,7 +40,7 @@ impl List<'_> {
         pending_has_code: bool,
         context: &Context<'_>,
     ) -> Result<ExitStatus, CliError> {
-        let settings = RunSettings::new(self.run, context.environment)?;
+        let settings = RunSettings::new(self.run, self.referrers, context.environment)?;
         let show = Show::begin(&settings, context)?;
         let list = ListSettings::new(self.list, context.environment)?;
         let login = target_login(self.login, context)?;

@@ -9,6 +9,7 @@ mod kill;
 mod kyma;
 mod output;
 mod program;
+mod referrers;
 mod secrets;
 mod serve;
 mod signals;

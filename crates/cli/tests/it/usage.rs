@@ -38,6 +38,8 @@ async fn what_is_typed_wrong() {
             "-i images.yaml --report report.json",
             "-i images.yaml --report json=missing/report.json",
             "-i images.yaml --source-lost maybe",
+            "-i images.yaml --referrers sbom",
+            "-i images.yaml --late-referrers maybe",
             "-i images.yaml --log-level loud",
             "check",
             "copy nginx registry.example.com/nginx",

@@ -116,7 +116,7 @@ async fn from_registry_to_registry() {
     assert_eq!(held(&target, "app", "1.0").await, Some(digest));
     source.log().clear();
     target.log().clear();
-    let second = program.run(&["sync", "-i", "images.yaml"]).await;
+    let second = program.run(&["sync", "-i", "images.yaml", "--late-referrers", "off"]).await;
     assert_eq!(second.code, Some(0), "{second}");
     assert_eq!(target.log().writes().len(), 0);
     assert!(source.log().requests().len() + target.log().requests().len() <= 4);
