@@ -64,6 +64,18 @@ impl<'a> Images<'a> {
         })
     }
 
+    /// An artifact that refers to the root of another layout.
+    pub fn referrer_of(&self, subject: &Layout, artifact_type: &str) -> Layout {
+        let root = subject.root();
+        let hex = root["digest"].as_str().unwrap().trim_start_matches("sha256:");
+        let name = format!("referrer-{hex}-{}", artifact_type.replace('/', "_"));
+        self.kept(&name, |_, folder| {
+            let layout = Layout::create(folder);
+            let referrer = layout.add_referrer(&root, artifact_type);
+            layout.set_root(&referrer);
+        })
+    }
+
     /// A Debian root file system of more than 100 MB as one layer.
     pub fn debian(&self) -> Layout {
         let root = self.debian_root();

@@ -119,6 +119,22 @@ impl Layout {
         descriptor
     }
 
+    /// Adds an artifact that refers to `subject`, and returns its descriptor.
+    pub(crate) fn add_referrer(&self, subject: &Value, artifact_type: &str) -> Value {
+        let config = self.add("application/vnd.oci.empty.v1+json", b"{}");
+        let content = json!({ "of": subject["digest"] }).to_string();
+        let layer = self.add("application/json", content.as_bytes());
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": artifact_type,
+            "config": config, "layers": [layer], "annotations": { "made.by": "interop" },
+            "subject": {
+                "mediaType": subject["mediaType"], "digest": subject["digest"],
+                "size": subject["size"],
+            },
+        });
+        self.add(MANIFEST, manifest.to_string().as_bytes())
+    }
+
     /// Adds an index of these and returns its descriptor.
     pub(crate) fn add_index(&self, manifests: &[Value]) -> Value {
         let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests });
