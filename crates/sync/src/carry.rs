@@ -21,6 +21,15 @@ const MANIFESTS_AT_ONCE: usize = 8;
 /// How many companions of an item are under way at once.
 const COMPANIONS_AT_ONCE: usize = 4;
 
+/// What became of companions that did not simply arrive.
+#[derive(Debug, Default)]
+pub(crate) struct LeftOver {
+    /// Those that could not be brought, and why.
+    pub(crate) problems: Vec<Failure>,
+    /// Those whose tag holds something else at the target, which stays: what to say of each.
+    pub(crate) held: Vec<String>,
+}
+
 /// Brings what one item is made of to its target.
 pub(crate) struct Carrier<'a> {
     walk: &'a Walk,
@@ -92,23 +101,25 @@ impl<'a> Carrier<'a> {
         Ok(())
     }
 
-    /// Brings companions, those that belong to the image before those that belong to them, and
-    /// says of each that could not be brought why.
-    pub(crate) async fn companions(&self, rings: Vec<Vec<Companion>>) -> Vec<Failure> {
-        let mut problems = Vec::new();
+    /// Brings companions, those that belong to the image before those that belong to them.
+    pub(crate) async fn companions(&self, rings: Vec<Vec<Companion>>) -> LeftOver {
+        let mut left = LeftOver::default();
         for ring in rings {
             let mut arriving = futures::stream::iter(ring)
                 .map(|companion| self.companion(companion))
                 .buffer_unordered(COMPANIONS_AT_ONCE);
             while let Some(done) = arriving.next().await {
-                problems.extend(done.err());
+                match done {
+                    Ok(held) => left.held.extend(held),
+                    Err(problem) => left.problems.push(problem),
+                }
             }
         }
-        problems.extend(self.lists().await);
-        problems
+        left.problems.extend(self.lists().await);
+        left
     }
 
-    async fn companion(&self, companion: Companion) -> Result<(), Failure> {
+    async fn companion(&self, companion: Companion) -> Result<Option<String>, Failure> {
         let Companion { tag, manifest, closure } = companion;
         self.blobs(closure.blobs).await?;
         let mut levels = closure.levels;
@@ -117,18 +128,15 @@ impl<'a> Carrier<'a> {
             levels.pop();
         }
         self.manifests(levels).await?;
-        let Some(tag) = tag else { return Ok(()) };
+        let Some(tag) = tag else { return Ok(None) };
         match self.target.tag(&tag, &manifest).await? {
-            Tagged::AsWanted => Ok(()),
-            Tagged::Holds(other) => Err(Failure::new(
-                crate::Side::Target,
-                crate::Class::Content,
-                format!(
-                    "tag {tag} holds {other}, the source's {}; it was left alone",
-                    manifest.digest()
-                ),
-            )
-            .with_hint("someone else signed there as well, or either was signed again")),
+            Tagged::AsWanted => Ok(None),
+            // Somebody signed there as well. That must not keep the image from being copied, even
+            // where referrers are required: whoever signs copies makes it so on purpose.
+            Tagged::Holds(other) => Ok(Some(format!(
+                "tag {tag} holds {other} at the target and {} at the source; it was left alone",
+                manifest.digest()
+            ))),
         }
     }
 

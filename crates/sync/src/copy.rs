@@ -49,8 +49,9 @@ pub(crate) async fn image(
     carrier.announce(blobs.iter().chain(others().flat_map(|closure| &closure.blobs)));
     carrier.blobs(blobs).await?;
     carrier.manifests(levels).await?;
-    let problems = carrier.companions(rings).await;
-    settle(walk, problems, report)?;
+    let left = carrier.companions(rings).await;
+    report.notes.extend(left.held);
+    settle(walk, left.problems, report)?;
 
     let tag = &report.wanted.target.tag;
     if let Tagged::Holds(other) = target.tag(tag, &root).await? {

@@ -5,7 +5,7 @@
 //! PUT and somebody else may write the same list (on GHCR two writers have lost each other's
 //! entries: NVIDIA/nodewright-packages#132). A list never shrinks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +63,20 @@ impl FallbackTags {
         );
         Err(Failure::new(Side::Target, Class::Content, message)
             .with_hint("someone else writes it at the same time, or the registry drops it"))
+    }
+
+    /// What the target's list of a subject's referrers has; `None` where it can have none, because
+    /// something else stands under its tag.
+    pub(crate) async fn listed(
+        target: &Place,
+        subject: &Digest,
+    ) -> Result<Option<HashSet<Digest>>, Failure> {
+        let list = target.manifest(registry::Referrers::tag(subject)).await?;
+        Ok(match list {
+            Some(list) if List::read(&list, subject).is_err() => None,
+            Some(list) => Some(list.manifests().map(|entry| entry.digest).collect()),
+            None => Some(HashSet::new()),
+        })
     }
 
     fn turn(&self, target: &Place, subject: Digest) -> Turn {

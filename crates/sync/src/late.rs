@@ -10,6 +10,7 @@ use oci::Digest;
 use crate::carry::Carrier;
 use crate::companions::{Candidate, Search};
 use crate::copy::settle;
+use crate::fallback_tag::FallbackTags;
 use crate::place::Place;
 use crate::walk::Walk;
 use crate::{Failure, ItemId, ItemReport, Mode, WhichReferrers};
@@ -46,13 +47,14 @@ pub(crate) async fn arrivals(
         let carrier = Carrier::new(walk, id, source, target, &mut report.transferred);
         let closures = found.rings.iter().flatten().map(|companion| &companion.closure);
         carrier.announce(closures.flat_map(|closure| &closure.blobs));
-        let failed = carrier.companions(found.rings).await;
-        let copied = count.saturating_sub(failed.len());
+        let left = carrier.companions(found.rings).await;
+        let copied = count.saturating_sub(left.problems.len() + left.held.len());
         if copied > 0 {
             let (artifacts, were) = artifacts(copied);
             report.notes.push(format!("{artifacts} came late and {were} copied"));
         }
-        problems.extend(failed);
+        report.notes.extend(left.held);
+        problems.extend(left.problems);
     }
     settle(walk, problems, report)
 }
@@ -81,19 +83,22 @@ async fn missing(
         return Ok(listed);
     }
     let own = target.own_referrers(&root).await?;
-    let lists_itself = own.is_some();
-    let there = match own {
-        Some(own) => own,
-        None => target.tagged_referrers(&root).await?,
+    let own = own.map(|own| own.into_iter().map(|referrer| referrer.digest).collect());
+    // Only a fallback tag's list can be mended.
+    let (there, can_be_mended): (HashSet<Digest>, bool) = match own {
+        Some(own) => (own, false),
+        None => match FallbackTags::listed(target, &root).await? {
+            Some(listed) => (listed, true),
+            None => (HashSet::new(), false),
+        },
     };
-    let there: HashSet<Digest> = there.into_iter().map(|referrer| referrer.digest).collect();
     let mut missing = Vec::new();
     for candidate in listed {
         let is_there = match &candidate {
             Candidate::Tagged(_) => false,
             Candidate::Referrer { digest, .. } => {
-                // A target that lists referrers and leaves out one that it has will do so again.
-                there.contains(digest) || (lists_itself && target.has_manifest(*digest).await?)
+                // A target that leaves out of its list what it has will do so again.
+                there.contains(digest) || (!can_be_mended && target.has_manifest(*digest).await?)
             }
         };
         if !is_there {

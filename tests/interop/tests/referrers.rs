@@ -60,7 +60,7 @@ fn travels(from: Kind, to: Kind) {
             .expect_code(0)
             .item(destination)
             .text("outcome")
-            .to_owned()
+            .clone()
     };
     let expect_all = |repository: &str| {
         bench.expect_copy(&image, &format!("{repository}:1"));

@@ -176,3 +176,25 @@ async fn into_a_layout_and_an_archive() {
     }
     assert!(rig.target.resolve(&repository_name("x"), &"1".parse().unwrap()).await.is_none());
 }
+
+#[tokio::test]
+async fn a_list_that_lost_an_entry_is_mended() {
+    let rig = Rig::between(Registry::start().await, without_api().await);
+    let image = image::single(1);
+    let (ours, theirs) = (image::referrer_of(&image.root, 2), image::referrer_of(&image.root, 3));
+    rig.offer("app", "1", &image).await;
+    rig.attach("app", &ours).await;
+    rig.run_one(rig.wish("app:1", "app:1")).await;
+    rig.assert_refer("app", &image.digest(), &[&ours]).await;
+    rig.hold("app", "theirs", &theirs).await;
+    let list = referrers_list(&[&theirs]);
+    let layout = rig.target.layout(&repository_name("app"));
+    list.write_to(&layout).await;
+    layout.retag(&image::referrers_tag(&image.digest()), &list.root).await.unwrap();
+    rig.assert_refer("app", &image.digest(), &[&theirs]).await;
+
+    let item = rig.run_one(rig.wish("app:1", "app:1")).await;
+    assert_eq!(item.outcome, Outcome::UpToDate);
+    assert_eq!(item.transferred.copied, 0);
+    rig.assert_refer("app", &image.digest(), &[&ours, &theirs]).await;
+}

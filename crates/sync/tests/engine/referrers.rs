@@ -4,7 +4,7 @@ use layout::Layout;
 use oci::{Digest, Selector};
 use sync::{Class, Outcome, Referrers, Side, WhichReferrers};
 use testkit::image::{self, MadeImage};
-use testkit::{Fault, Personality, Registry};
+use testkit::{Auth, Fault, Personality, Registry};
 
 use crate::rig::{Rig, cosign_tag, outcomes, referrers_list, repository_name, tag_name, wish};
 
@@ -311,7 +311,8 @@ async fn a_list_that_someone_else_overwrites_is_written_again() {
 
 #[tokio::test]
 async fn a_signature_tag_that_holds_something_else_stays() {
-    let rig = Rig::new().await;
+    let mut rig = Rig::new().await;
+    rig.options.referrers.required = true;
     let image = image::single(1);
     let tag = cosign_tag(&image.digest(), "sig");
     let (ours, theirs) = (image::artifact(2), image::artifact(3));
@@ -368,6 +369,62 @@ async fn a_copied_referrer_is_listed_at_its_subject() {
     rig.assert_holds("app", "sbom", &sbom).await;
     rig.assert_refer("app", &image.digest(), &[&sbom]).await;
     assert_eq!(rig.target.log().writes().last().unwrap().path, "/v2/app/manifests/sbom");
+}
+
+#[tokio::test]
+async fn every_kind_of_registry_takes_them_or_the_report_says_what_is_missing() {
+    for personality in Personality::all() {
+        let name = personality.name;
+        let target = Registry::builder().personality(personality).auth(Auth::Open).start().await;
+        target.create_repository(&repository_name("app"));
+        let rig = Rig::between(Registry::start().await, target);
+        let family = Family::new();
+        family.offer(&rig).await;
+        let signature = cosign_tag(&family.image.digest(), "sig");
+        rig.offer("app", &signature, &image::artifact(10)).await;
+        let item = rig.run_one(rig.wish("app:1", "app:1")).await;
+        assert_eq!(item.outcome, Outcome::Copied, "{name}: {item:?}");
+        rig.assert_holds("app", "1", &family.image).await;
+        rig.assert_holds("app", &signature, &image::artifact(10)).await;
+        for artifact in family.artifacts() {
+            let missing = rig.target.missing(&repository_name("app"), artifact).await;
+            assert!(missing.is_empty(), "{name}: {missing:?}");
+        }
+        match name {
+            // They are taken there, and nobody can list them.
+            "gitlab" => assert!(item.notes[0].contains("not listed"), "{:?}", item.notes),
+            "quay" => {}
+            _ => {
+                assert_eq!(item.notes, [] as [String; 0], "{name}");
+                family.assert_arrived(&rig, "app").await;
+            }
+        }
+        rig.forget();
+        let item = rig.run_one(rig.wish("app:1", "app:1")).await;
+        assert_eq!(item.outcome, Outcome::UpToDate, "{name}: {item:?}");
+        assert_eq!(rig.target.log().writes().len(), 0, "{name}: {}", rig.target.log());
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_registry_gives_them() {
+    for personality in Personality::all() {
+        let name = personality.name;
+        let source = Registry::builder().personality(personality).auth(Auth::Open).start().await;
+        let rig = Rig::between(source, Registry::start().await);
+        let family = Family::new();
+        family.offer(&rig).await;
+        family.list(&rig).await;
+        let signature = cosign_tag(&family.image.digest(), "sig");
+        rig.offer("app", &signature, &image::artifact(10)).await;
+        let item = rig.run_one(rig.wish("app:1", "app:1")).await;
+        assert_eq!(item.outcome, Outcome::Copied, "{name}: {item:?}");
+        rig.assert_holds("app", &signature, &image::artifact(10)).await;
+        // It has no list that could be read.
+        if name != "gitlab" {
+            family.assert_arrived(&rig, "app").await;
+        }
+    }
 }
 
 #[tokio::test]
