@@ -159,7 +159,8 @@ impl UploadSession {
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let sent = match Way::of(self.endpoint()) {
+        let way = Way::of(self.endpoint());
+        let sent = match way {
             // HTTP has no body of no bytes to watch over.
             _ if size == 0 => self.put_nothing(content).await,
             Way::Put => self.put_whole(size, content).await,
@@ -168,7 +169,7 @@ impl UploadSession {
         };
         let Err(failure) = sent else { return Ok(()) };
         let asked = uploading(&self.repository, &self.digest);
-        let failure = self.reconsider(failure);
+        let failure = self.reconsider(way, failure);
         self.cancel().await;
         Err(Error::new(asked, failure))
     }
@@ -292,8 +293,8 @@ impl UploadSession {
         sent.map_err(|failure| watch.content_failure().unwrap_or(failure))
     }
 
-    /// What a failure to send means for this upload and for those to come.
-    fn reconsider(&self, failure: Failure) -> Failure {
+    /// What a failure to send this way means for this upload and for those to come.
+    fn reconsider(&self, way: Way, failure: Failure) -> Failure {
         let Some(status) = failure.status() else { return failure };
         // The registry has lost the session, or answers as one that has (Azure: acr#866).
         let lost = ["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"];
@@ -302,9 +303,10 @@ impl UploadSession {
         {
             return failure.temporary();
         }
-        match Way::of(self.endpoint()).after(status) {
+        match way.after(status) {
             Some(next) if self.endpoint().profile.chunks => {
-                self.endpoint().learned.upload_way.store(next as u8, Ordering::Relaxed);
+                // Others may have learned as much meanwhile, or more.
+                self.endpoint().learned.upload_way.fetch_max(next as u8, Ordering::Relaxed);
                 failure.temporary()
             }
             _ => failure,

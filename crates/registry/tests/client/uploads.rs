@@ -238,6 +238,28 @@ async fn registries_that_refuse_one_put_get_patches() {
 }
 
 #[tokio::test]
+async fn uploads_that_are_refused_at_the_same_time_take_one_step_together() {
+    let artifactory = Personality { auth: Auth::Open, ..Personality::artifactory() };
+    let registry = Registry::builder().personality(artifactory).start().await;
+    let (fault, held) = Fault::stall();
+    registry.inject(fault.on("PUT", path::UPLOADS));
+    let a = open(&registry, "a");
+    let blobs = [10, 20, 30].map(made);
+    let uploads = blobs.iter().map(|(digest, content)| upload(&a, *digest, content.clone()));
+    let (refused, ()) = futures::join!(futures::future::join_all(uploads), async {
+        held.reached(3).await;
+        held.release();
+    });
+    for error in refused {
+        assert!(error.unwrap_err().is_temporary());
+    }
+    for (digest, content) in blobs {
+        upload(&a, digest, content).await.unwrap();
+        assert!(is_there(&registry, "a", &digest).await);
+    }
+}
+
+#[tokio::test]
 async fn cancelled_uploads_are_deleted() {
     let registry = Registry::start().await;
     start(&open(&registry, "a"), Digest::sha256(b"x")).await.unwrap().cancel().await;
