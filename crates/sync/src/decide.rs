@@ -4,7 +4,7 @@
 
 use oci::Digest;
 
-use crate::{Failure, Side};
+use crate::Failure;
 
 /// What the source was seen to have.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -100,28 +100,10 @@ pub fn decide(source: &SourceState, target: &TargetState) -> Decision {
     }
 }
 
-impl Decision {
-    /// The failure that this decision reports, where it is one.
-    pub fn failure(&self) -> Option<Failure> {
-        match self {
-            Self::Failed(failure) => Some(failure.clone()),
-            Self::SourceMissing => Some(
-                Failure::new(
-                    Side::Source,
-                    crate::Class::NotFound,
-                    "the source has no such tag or digest",
-                )
-                .with_hint("check the spelling; private repositories often answer so to strangers"),
-            ),
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Class;
+    use crate::{Class, Side};
 
     const S: Digest = Digest::Sha256([1; 32]);
     const T: Digest = Digest::Sha256([2; 32]);

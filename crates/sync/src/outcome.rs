@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oci::Digest;
-use serde::{Deserialize, Serialize};
 
 use crate::{Class, Failure, Wanted};
 
 /// The one thing that became of an item.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Outcome {
     /// The target did not have the tag and has it now.
     Copied,
@@ -46,7 +44,7 @@ pub enum Way {
 }
 
 /// Bytes of blobs by the way they came, in bytes.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Transferred {
     /// Moved through this program.
     pub copied: u64,

@@ -93,7 +93,6 @@ async fn steps(
         report.target_digest = Some(digest);
     }
     walk.listener.hear(&Event::Decided { item: id, decision: decision.clone() });
-    report.failure = decision.failure();
     match decision {
         Decision::Copy(digest) => match walk.options.mode {
             Mode::Plan | Mode::Verify => Ok(Outcome::WouldCopy),
@@ -123,7 +122,13 @@ async fn steps(
             }
         }
         Decision::Drift { .. } => Ok(Outcome::Drift),
-        Decision::SourceMissing => Ok(Outcome::SourceMissing),
+        Decision::SourceMissing => {
+            let message = format!("there is no such tag or digest: `{}`", wanted.source);
+            let hint = "check the spelling; private repositories often answer so to strangers";
+            let failure = Failure::new(Side::Source, Class::NotFound, message);
+            report.failure = Some(failure.with_hint(hint));
+            Ok(Outcome::SourceMissing)
+        }
         Decision::SourceLost { .. } => Ok(Outcome::SourceLost),
         Decision::Refused(reason) => {
             report.failure = Some(Failure::new(Side::Source, Class::Denied, reason));
