@@ -4,6 +4,7 @@
 //!
 //! A closed set: whoever adds a kind of place is led by the compiler to all that it must do.
 
+mod checked;
 mod lists;
 
 use std::collections::HashMap;
@@ -14,12 +15,11 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use layout::{Archive, ArchiveWriter, Layout};
-use oci::{
-    Descriptor, Digest, Host, Location, Manifest, Mismatch, Repository, Selector, Tag, Verifier,
-};
+use oci::{Descriptor, Digest, Host, Location, Manifest, Repository, Selector, Tag};
 use registry::{RepositoryClient, Upload};
 
 use crate::{Class, Failure, Side, Way};
+use checked::verified;
 
 /// A blob's content, piece by piece. What ends without an error is what its descriptor says.
 pub(crate) type BlobContent = BoxStream<'static, Result<Bytes, Failure>>;
@@ -402,34 +402,4 @@ impl Place {
     fn not_writable(&self) -> Failure {
         Failure::new(self.side, Class::Unsupported, "an archive cannot be written to")
     }
-}
-
-/// Checks what a layout gives against the descriptor; a registry's reader does so itself.
-///
-/// The last piece is given only when all is well with the whole: whoever sends it on with a known
-/// length does not ask for more after it.
-fn verified(
-    side: Side,
-    blob: &Descriptor,
-    content: impl futures::Stream<Item = Result<Bytes, layout::Error>> + Send + 'static,
-) -> BlobContent {
-    let Descriptor { digest, size, .. } = *blob;
-    let wrong = move |mismatch: Mismatch| {
-        Failure::new(side, Class::Content, format!("blob {digest}: {mismatch}"))
-    };
-    let state = (content.boxed(), Verifier::new(digest, Some(size)));
-    futures::stream::try_unfold(state, move |(mut content, mut verifier)| async move {
-        match content.next().await {
-            Some(Ok(piece)) => {
-                verifier.update(&piece).map_err(wrong)?;
-                if verifier.seen() == size {
-                    verifier.clone().finish().map_err(wrong)?;
-                }
-                Ok(Some((piece, (content, verifier))))
-            }
-            Some(Err(error)) => Err(Failure::layout(side, &error)),
-            None => verifier.finish().map(|()| None).map_err(wrong),
-        }
-    })
-    .boxed()
 }

@@ -2,13 +2,10 @@
 
 use sync::{Mode, Outcome};
 use testkit::image::{self, MadeImage};
-use testkit::{Fault, Personality, Registry};
+use testkit::{Fault, Registry};
 
+use crate::family::without_api;
 use crate::rig::{Rig, cosign_tag, outcomes, referrers_list, repository_name, wish};
-
-async fn without_api() -> Registry {
-    Registry::builder().personality(Personality::distribution2()).start().await
-}
 
 /// Copies an image, and then gives it a referrer and a signature at the source.
 async fn signed_late(rig: &Rig) -> (MadeImage, MadeImage, MadeImage) {

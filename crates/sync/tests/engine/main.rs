@@ -4,8 +4,10 @@
 
 mod copies;
 mod decisions;
+mod family;
 mod faults;
 mod late;
+mod personalities;
 mod places;
 mod referrers;
 mod rig;

@@ -4,67 +4,15 @@ use layout::Layout;
 use oci::{Digest, Selector};
 use sync::{Class, Outcome, Referrers, Side, WhichReferrers};
 use testkit::image::{self, MadeImage};
-use testkit::{Auth, Fault, Personality, Registry};
+use testkit::{Fault, Registry};
 
+use crate::family::{Family, without_api};
 use crate::rig::{Rig, cosign_tag, outcomes, referrers_list, repository_name, tag_name, wish};
 
 const SBOM: &str = "application/vnd.example.sbom.v1+json";
 
 fn types(types: &[&str]) -> WhichReferrers {
     WhichReferrers::Types(types.iter().map(|&one| one.to_owned()).collect())
-}
-
-/// A registry without a referrers API.
-async fn without_api() -> Registry {
-    Registry::builder().personality(Personality::distribution2()).start().await
-}
-
-/// An image, what refers to it and to its first child, and what refers to the first referrer.
-struct Family {
-    image: MadeImage,
-    of_root: MadeImage,
-    of_child: MadeImage,
-    of_referrer: MadeImage,
-}
-
-impl Family {
-    fn new() -> Self {
-        let image = image::index(1);
-        let of_root = image::referrer_of(&image.root, 2);
-        let of_child = image::referrer_of(&image.manifests[0].descriptor(), 3);
-        let of_referrer = image::referrer_of(&of_root.root, 4);
-        Self { image, of_root, of_child, of_referrer }
-    }
-
-    fn artifacts(&self) -> [&MadeImage; 3] {
-        [&self.of_root, &self.of_child, &self.of_referrer]
-    }
-
-    fn subjects(&self) -> [Digest; 3] {
-        [self.image.digest(), self.image.manifests[0].digest(), self.of_root.digest()]
-    }
-
-    async fn offer(&self, rig: &Rig) {
-        rig.offer("app", "1", &self.image).await;
-        for artifact in self.artifacts() {
-            rig.attach("app", artifact).await;
-        }
-    }
-
-    /// Lists the referrers where the source does not do so itself.
-    async fn list(&self, rig: &Rig) {
-        for (subject, artifact) in self.subjects().iter().zip(self.artifacts()) {
-            let tag = image::referrers_tag(subject);
-            rig.offer("app", tag.as_str(), &referrers_list(&[artifact])).await;
-        }
-    }
-
-    async fn assert_arrived(&self, rig: &Rig, repository: &str) {
-        rig.assert_holds(repository, "1", &self.image).await;
-        for (subject, artifact) in self.subjects().iter().zip(self.artifacts()) {
-            rig.assert_refer(repository, subject, &[artifact]).await;
-        }
-    }
 }
 
 #[tokio::test]
@@ -369,62 +317,6 @@ async fn a_copied_referrer_is_listed_at_its_subject() {
     rig.assert_holds("app", "sbom", &sbom).await;
     rig.assert_refer("app", &image.digest(), &[&sbom]).await;
     assert_eq!(rig.target.log().writes().last().unwrap().path, "/v2/app/manifests/sbom");
-}
-
-#[tokio::test]
-async fn every_kind_of_registry_takes_them_or_the_report_says_what_is_missing() {
-    for personality in Personality::all() {
-        let name = personality.name;
-        let target = Registry::builder().personality(personality).auth(Auth::Open).start().await;
-        target.create_repository(&repository_name("app"));
-        let rig = Rig::between(Registry::start().await, target);
-        let family = Family::new();
-        family.offer(&rig).await;
-        let signature = cosign_tag(&family.image.digest(), "sig");
-        rig.offer("app", &signature, &image::artifact(10)).await;
-        let item = rig.run_one(rig.wish("app:1", "app:1")).await;
-        assert_eq!(item.outcome, Outcome::Copied, "{name}: {item:?}");
-        rig.assert_holds("app", "1", &family.image).await;
-        rig.assert_holds("app", &signature, &image::artifact(10)).await;
-        for artifact in family.artifacts() {
-            let missing = rig.target.missing(&repository_name("app"), artifact).await;
-            assert!(missing.is_empty(), "{name}: {missing:?}");
-        }
-        match name {
-            // They are taken there, and nobody can list them.
-            "gitlab" => assert!(item.notes[0].contains("not listed"), "{:?}", item.notes),
-            "quay" => {}
-            _ => {
-                assert_eq!(item.notes, [] as [String; 0], "{name}");
-                family.assert_arrived(&rig, "app").await;
-            }
-        }
-        rig.forget();
-        let item = rig.run_one(rig.wish("app:1", "app:1")).await;
-        assert_eq!(item.outcome, Outcome::UpToDate, "{name}: {item:?}");
-        assert_eq!(rig.target.log().writes().len(), 0, "{name}: {}", rig.target.log());
-    }
-}
-
-#[tokio::test]
-async fn every_kind_of_registry_gives_them() {
-    for personality in Personality::all() {
-        let name = personality.name;
-        let source = Registry::builder().personality(personality).auth(Auth::Open).start().await;
-        let rig = Rig::between(source, Registry::start().await);
-        let family = Family::new();
-        family.offer(&rig).await;
-        family.list(&rig).await;
-        let signature = cosign_tag(&family.image.digest(), "sig");
-        rig.offer("app", &signature, &image::artifact(10)).await;
-        let item = rig.run_one(rig.wish("app:1", "app:1")).await;
-        assert_eq!(item.outcome, Outcome::Copied, "{name}: {item:?}");
-        rig.assert_holds("app", &signature, &image::artifact(10)).await;
-        // It has no list that could be read.
-        if name != "gitlab" {
-            family.assert_arrived(&rig, "app").await;
-        }
-    }
 }
 
 #[tokio::test]
