@@ -79,13 +79,15 @@ impl Job<'_> {
     pub(crate) async fn run(self, context: &Context<'_>) -> Result<ExitStatus, CliError> {
         let Self { mode, wanted, peers, pending_has_code, settings, show } = self;
         let clients = Clients::new(&peers, mode == Mode::Sync, context.environment)?;
+        let defaults = Options::default();
         let options = Options {
             mode,
-            concurrency: settings.concurrency,
+            concurrency: settings.concurrency.unwrap_or(defaults.concurrency),
+            copies: settings.concurrency.unwrap_or(defaults.copies),
             fail_fast: settings.fail_fast,
             referrers: settings.referrers.clone(),
             late_referrers: settings.late_referrers,
-            ..Options::default()
+            ..defaults
         };
         let stop = Stop::default();
         let signals = Signals::stopping(stop.clone())

@@ -37,7 +37,7 @@ pub(crate) enum TargetLogin {
 #[derive(Debug)]
 pub(crate) struct RunSettings {
     /// How many images are walked at once.
-    pub(crate) concurrency: usize,
+    pub(crate) concurrency: Option<usize>,
     /// Whether the first item that does not end well keeps later ones from beginning.
     pub(crate) fail_fast: bool,
     /// What a lost source counts as.
@@ -195,7 +195,7 @@ impl RunSettings {
         };
         let no_progress = flag(typed.no_progress, environment, environment::NO_PROGRESS)?;
         Ok(Self {
-            concurrency: concurrency.unwrap_or(sync::Options::default().concurrency),
+            concurrency,
             fail_fast: flag(typed.fail_fast, environment, environment::FAIL_FAST)?,
             source_lost: match source_lost {
                 Some(arguments::SourceLost::Fail) => SourceLost::Fail,

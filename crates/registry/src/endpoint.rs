@@ -61,6 +61,8 @@ pub(crate) struct Learned {
     pub(crate) failed_mounts: AtomicU32,
     /// The way it takes blobs; see `blob_upload`.
     pub(crate) upload_way: AtomicU8,
+    /// Whether the registry may have the referrers API, as the first request of it told.
+    pub(crate) referrers_api: tokio::sync::OnceCell<bool>,
     /// Repositories without the referrers API.
     pub(crate) no_referrers_api: Mutex<HashSet<Repository>>,
     /// Blobs that it gave wrong bytes for.

@@ -91,18 +91,45 @@ impl RepositoryClient {
         Ok(Referrers { manifests: each_once(manifests), source })
     }
 
-    /// What the API says; none where the registry has none.
+    /// What the API says; none where the registry has none. All wait for what the first one learns.
     async fn listed_by_api(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Failure> {
-        if lock(&self.endpoint.learned.no_referrers_api).contains(&self.repository) {
+        let mut own = None;
+        let learned = &self.endpoint.learned;
+        let may_have = learned.referrers_api.get_or_try_init(|| async {
+            let (listed, may_have) = match self.ask_api(subject).await {
+                Ok(listed) => (Ok(Some(listed)), true),
+                Err(NoApi::Anywhere) => (Ok(None), false),
+                Err(NoApi::Here) => (Ok(None), true),
+                Err(NoApi::Unknown(failure)) => return Err(failure),
+            };
+            own = Some(listed);
+            Ok(may_have)
+        });
+        if !*may_have.await? {
             return Ok(None);
         }
+        if let Some(listed) = own {
+            return listed;
+        }
+        if lock(&learned.no_referrers_api).contains(&self.repository) {
+            return Ok(None);
+        }
+        match self.ask_api(subject).await {
+            Ok(listed) => Ok(Some(listed)),
+            Err(NoApi::Anywhere | NoApi::Here) => Ok(None),
+            Err(NoApi::Unknown(failure)) => Err(failure),
+        }
+    }
+
+    async fn ask_api(&self, subject: &Digest) -> Result<Vec<Descriptor>, NoApi> {
         let base = self.endpoint.base().await?;
         let mut next = Some(self.url(&format!("referrers/{subject}")).await?);
         let mut asked = HashSet::new();
         let mut manifests = Vec::new();
         while let Some(url) = next {
             if asked.len() >= MOST_PAGES || !asked.insert(url.clone()) {
-                return Err(Failure::new(ErrorKind::Protocol, "the list of referrers has no end"));
+                let message = "the list of referrers has no end";
+                return Err(Failure::new(ErrorKind::Protocol, message).into());
             }
             let index = HeaderValue::from_static("application/vnd.oci.image.index.v1+json");
             let request = Request::new(Method::GET, url, self.pull()).header(ACCEPT, index);
@@ -113,16 +140,20 @@ impl RepositoryClient {
                         lock(&self.endpoint.learned.no_referrers_api)
                             .insert(self.repository.clone());
                     }
-                    return Ok(None);
+                    // Who knows the path answers 404 with a code of the spec; distribution's web
+                    // server answers what it does not know itself.
+                    let is_unknown_path =
+                        failure.is(StatusCode::NOT_FOUND) && failure.code().is_none();
+                    return Err(if is_unknown_path { NoApi::Anywhere } else { NoApi::Here });
                 }
                 result => result?,
             };
             match listed(&answer) {
                 Some(page) => manifests.extend(page),
-                None if asked.len() == 1 => return Ok(None),
+                None if asked.len() == 1 => return Err(NoApi::Here),
                 None => {
                     let message = "a page of the list of referrers is no index";
-                    return Err(Failure::new(ErrorKind::Protocol, message));
+                    return Err(Failure::new(ErrorKind::Protocol, message).into());
                 }
             }
             next = match link::next(&answer.headers) {
@@ -130,12 +161,28 @@ impl RepositoryClient {
                 None => None,
             };
         }
-        Ok(Some(manifests))
+        Ok(manifests)
     }
 
     async fn listed_by_tag(&self, subject: &Digest) -> Result<Vec<Descriptor>, Failure> {
         let manifest = self.manifest_here(&Referrers::tag(subject).into()).await?;
         Ok(manifest.map(|manifest| referrers_in(subject, &manifest)).unwrap_or_default())
+    }
+}
+
+/// Why the API gave no list.
+enum NoApi {
+    /// No repository of the registry has it.
+    Anywhere,
+    /// The repository does not have it, now.
+    Here,
+    /// It could not be told.
+    Unknown(Failure),
+}
+
+impl From<Failure> for NoApi {
+    fn from(failure: Failure) -> Self {
+        Self::Unknown(failure)
     }
 }
 

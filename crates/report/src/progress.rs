@@ -109,6 +109,7 @@ impl Listener for Progress {
                 });
                 state.copies.insert(*item, Copy { bar, size: *bytes, done: 0 });
             }
+            Event::CopyGrew { item, bytes, .. } => state.grow(*item, *bytes),
             Event::BlobProgress { item, bytes, .. } => state.advance(*item, *bytes),
             Event::BlobFinished { item, size, way, .. } => match way {
                 // Its bytes were counted as they passed.
@@ -138,6 +139,16 @@ impl State {
     fn tell(&self) {
         let items = words::count(self.items, "item");
         self.total.set_message(format!("{}/{items}", self.finished));
+    }
+
+    fn grow(&mut self, item: ItemId, bytes: u64) {
+        if let Some(copy) = self.copies.get_mut(&item) {
+            copy.size += bytes;
+            self.total.inc_length(bytes);
+            if let Some(bar) = &copy.bar {
+                bar.inc_length(bytes);
+            }
+        }
     }
 
     fn advance(&mut self, item: ItemId, bytes: u64) {

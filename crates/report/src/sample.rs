@@ -67,6 +67,7 @@ pub(crate) fn failure(side: Side, class: Class) -> Failure {
     Failure {
         side,
         class,
+        content_unknown: false,
         message: match class {
             Class::Network => "GET https://docker.io/v2/: connection refused".into(),
             Class::NotFound => "no such tag or digest".into(),

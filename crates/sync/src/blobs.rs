@@ -1,58 +1,195 @@
-//! [`Blobs`]: a blob is asked for, moved or mounted once in a run for each target registry.
+//! [`Blobs`]: what the run knows of blobs and manifests at its targets. A blob is asked for, moved
+//! or mounted once in a run for each target registry.
+//!
+//! A blob is mounted from where a manifest names it, because ECR mounts no other
+//! (aws/containers-roadmap#2860). So a copy that wants a blob that another one has just brought
+//! waits until that other one's manifests are there, unless that one waits for it in turn.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use oci::{Descriptor, Digest};
+use oci::{Digest, Location};
+use tokio::sync::futures::OwnedNotified;
+use tokio::sync::{Notify, watch};
 
 use crate::place::{Place, Realm};
-use crate::transfer::{self, Progress};
-use crate::{Failure, Way};
+use crate::waits::{CopyId, Wait, Waits};
 
-/// What the run knows of the blobs at its targets.
+/// What the run knows of its targets.
 #[derive(Default)]
 pub(crate) struct Blobs {
     entries: Mutex<HashMap<(Realm, Digest), Entry>>,
     /// Realms that have refused to mount a blob. They may share blobs all the same
     /// (go-containerregistry's registry does), so there it is worth asking first.
     refusing: Mutex<HashSet<Realm>>,
+    manifests: Mutex<HashMap<Location, HashSet<Digest>>>,
+    copies: AtomicUsize,
+    waits: Waits,
 }
 
-/// The places of one realm that hold one blob. Whoever brings the blob somewhere holds the lock
-/// meanwhile, so that all others find it there and take it over.
-type Entry = Arc<tokio::sync::Mutex<Vec<Place>>>;
+/// Who holds one blob within a realm.
+#[derive(Default)]
+struct Entry {
+    holders: Vec<Holder>,
+    /// Whether somebody is bringing it somewhere.
+    is_busy: bool,
+    changed: Arc<Notify>,
+}
 
-impl Blobs {
-    /// Sees to it that `target` has the blob, and says how it came there.
-    pub(crate) async fn ensure(
-        &self,
-        source: &Place,
-        target: &Place,
-        blob: &Descriptor,
-        progress: &Progress,
-    ) -> Result<Way, Failure> {
-        let entry = self.entry(target.realm(), blob.digest);
-        let mut holders = entry.lock().await;
-        if holders.iter().any(|holder| holder.is(target)) {
-            return Ok(Way::Present);
-        }
-        // Where another repository is known to have it, one request asks and mounts at once.
-        let donor = holders.first().cloned();
-        let asked = donor.is_none() || lock(&self.refusing).contains(&target.realm());
-        let way = if asked && target.blob_size(&blob.digest).await?.is_some() {
-            Way::Present
-        } else {
-            transfer::blob(source, target, donor.as_ref(), blob, progress).await?
-        };
-        if donor.is_some() && way == Way::Copied {
-            lock(&self.refusing).insert(target.realm());
-        }
-        holders.push(target.clone());
-        Ok(way)
+struct Holder {
+    place: Place,
+    copy: Copying,
+}
+
+/// A copy to one place, seen from those that wait for it.
+#[derive(Clone)]
+pub(crate) struct Copying {
+    id: CopyId,
+    stage: watch::Receiver<Stage>,
+}
+
+/// How far a copy is. When its sender is gone, it came no further.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Stage {
+    /// Its blobs may be there already.
+    Begun,
+    /// A manifest names each of its blobs.
+    Committed,
+}
+
+/// What is to be done about a blob that a place is to have.
+#[expect(clippy::large_enum_variant, reason = "short-lived")]
+pub(crate) enum Claim {
+    /// Nothing, it is there.
+    Present,
+    /// Nobody else brings it now: it is this copy's turn.
+    Turn(Turn),
+    /// To wait, and to claim it again.
+    Wait(Until),
+}
+
+/// The right to bring one blob to one place; all others wait for it.
+pub(crate) struct Turn {
+    blobs: Arc<Blobs>,
+    key: (Realm, Digest),
+    /// Where it can be taken from.
+    pub(crate) donor: Option<Place>,
+}
+
+/// Something that a walk waits for.
+pub(crate) enum Until {
+    /// Another copy's turn ends.
+    Turn(OwnedNotified),
+    /// Another copy's manifests are there, or it has failed.
+    Committed(watch::Receiver<Stage>, Wait),
+}
+
+impl Copying {
+    fn is_committed(&self) -> bool {
+        *self.stage.borrow() == Stage::Committed
     }
 
-    fn entry(&self, realm: Realm, digest: Digest) -> Entry {
-        Arc::clone(lock(&self.entries).entry((realm, digest)).or_default())
+    fn is_under_way(&self) -> bool {
+        !self.is_committed() && self.stage.has_changed().is_ok()
+    }
+}
+
+impl Until {
+    pub(crate) async fn happens(self) {
+        match self {
+            Self::Turn(ended) => ended.await,
+            Self::Committed(mut stage, _wait) => {
+                // Its sender is gone where it failed.
+                let _ = stage.wait_for(|stage| *stage == Stage::Committed).await;
+            }
+        }
+    }
+}
+
+impl Blobs {
+    /// A copy begins, with the means to tell how far it is.
+    pub(crate) fn copying(&self) -> (Copying, watch::Sender<Stage>) {
+        let id = self.copies.fetch_add(1, Ordering::Relaxed);
+        let (sender, stage) = watch::channel(Stage::Begun);
+        (Copying { id, stage }, sender)
+    }
+
+    /// Finds out what `copy` has to do so that `place` has the blob.
+    pub(crate) fn claim(self: &Arc<Self>, place: &Place, digest: Digest, copy: &Copying) -> Claim {
+        let realm = place.realm();
+        let refuses = self.refuses(&realm);
+        let mut entries = lock(&self.entries);
+        let entry = entries.entry((realm.clone(), digest)).or_default();
+        if entry.holders.iter().any(|holder| holder.place.is(place)) {
+            return Claim::Present;
+        }
+        if entry.is_busy {
+            return Claim::Wait(Until::Turn(Arc::clone(&entry.changed).notified_owned()));
+        }
+        let committed = entry
+            .holders
+            .iter()
+            .find(|holder| holder.copy.is_committed() || !matches!(realm, Realm::Registry(_)));
+        if committed.is_none() && !refuses {
+            let under_way = entry.holders.iter().filter(|holder| holder.copy.is_under_way());
+            for holder in under_way {
+                if let Some(wait) = self.waits.begin(copy.id, holder.copy.id) {
+                    return Claim::Wait(Until::Committed(holder.copy.stage.clone(), wait));
+                }
+            }
+        }
+        // Better than nothing: most registries mount what no manifest names yet.
+        let donor = committed.or(entry.holders.first()).map(|holder| holder.place.clone());
+        entry.is_busy = true;
+        Claim::Turn(Turn { blobs: Arc::clone(self), key: (realm, digest), donor })
+    }
+
+    /// Whether a realm has refused to mount a blob.
+    pub(crate) fn refuses(&self, realm: &Realm) -> bool {
+        lock(&self.refusing).contains(realm)
+    }
+
+    /// Whether the place is known to have a manifest with all it is made of.
+    pub(crate) fn has_manifest(&self, place: &Place, digest: &Digest) -> bool {
+        lock(&self.manifests).get(place.location()).is_some_and(|known| known.contains(digest))
+    }
+
+    /// The place has a manifest with all it is made of.
+    pub(crate) fn add_manifest(&self, place: &Place, digest: Digest) {
+        lock(&self.manifests).entry(place.location().clone()).or_default().insert(digest);
+    }
+
+    /// What was known of a place turned out to be wrong.
+    pub(crate) fn forget(&self, place: &Place) {
+        lock(&self.manifests).remove(place.location());
+        for entry in lock(&self.entries).values_mut() {
+            entry.holders.retain(|holder| !holder.place.is(place));
+        }
+    }
+}
+
+impl Turn {
+    /// The blob is there now.
+    pub(crate) fn done(self, place: &Place, copy: &Copying) {
+        let holder = Holder { place: place.clone(), copy: copy.clone() };
+        if let Some(entry) = lock(&self.blobs.entries).get_mut(&self.key) {
+            entry.holders.push(holder);
+        }
+    }
+
+    /// The donor did not give it.
+    pub(crate) fn mount_was_refused(&self) {
+        lock(&self.blobs.refusing).insert(self.key.0.clone());
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(entry) = lock(&self.blobs.entries).get_mut(&self.key) {
+            entry.is_busy = false;
+            entry.changed.notify_waiters();
+        }
     }
 }
 

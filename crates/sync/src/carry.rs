@@ -1,165 +1,190 @@
-//! [`Carrier`]: brings blobs, manifests and companions to a target.
+//! [`Carrier`]: brings blobs, manifests and companions from one source to its destinations.
+//!
+//! How a blob gets there is in `blob`, what belongs to an image in `companions`.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod blob;
+mod companions;
 
-use futures::{StreamExt, TryStreamExt};
-use oci::{Descriptor, Digest, Manifest};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::companions::Companion;
-use crate::place::{Place, Tagged};
-use crate::transfer::Progress;
+use futures::future::{join, join_all, try_join_all};
+use oci::Manifest;
+use tokio::sync::{oneshot, watch};
+
+use crate::blobs::{Copying, Stage};
+use crate::closure::Closure;
+use crate::destination::Destination;
+use crate::needed::Needed;
+use crate::place::Place;
+use crate::transfer::{self, Sink};
 use crate::walk::Walk;
-use crate::{Event, Failure, ItemId, Transferred, WhichReferrers};
+use crate::{Failure, Way, WhichReferrers};
+use blob::Wanting;
 
-/// How many blobs of one item are brought to the target at once.
-const BLOBS_AT_ONCE: usize = 8;
-
-/// How many manifests of one level are pushed at once.
-const MANIFESTS_AT_ONCE: usize = 8;
-
-/// How many companions of an item are under way at once.
-const COMPANIONS_AT_ONCE: usize = 4;
-
-/// What became of companions that did not simply arrive.
-#[derive(Debug, Default)]
-pub(crate) struct LeftOver {
-    /// Those that could not be brought, and why.
-    pub(crate) problems: Vec<Failure>,
-    /// Those whose tag holds something else at the target, which stays: what to say of each.
-    pub(crate) held: Vec<String>,
-}
-
-/// Brings what one item is made of to its target.
+/// Brings what images are made of from one source to their destinations.
 pub(crate) struct Carrier<'a> {
-    walk: &'a Walk,
-    source: &'a Place,
-    target: &'a Place,
-    progress: Progress,
-    transferred: Mutex<&'a mut Transferred>,
-    /// Referrers that the target has taken and does not list.
-    unlisted: Mutex<Vec<Manifest>>,
+    pub(crate) walk: &'a Walk,
+    pub(crate) source: &'a Place,
 }
 
-impl<'a> Carrier<'a> {
-    pub(crate) fn new(
-        walk: &'a Walk,
-        item: ItemId,
-        source: &'a Place,
-        target: &'a Place,
-        transferred: &'a mut Transferred,
-    ) -> Self {
-        let listener = std::sync::Arc::clone(&walk.listener);
-        let progress = Progress { item, listener, attempts: walk.options.attempts.max(1) };
-        let (transferred, unlisted) = (Mutex::new(transferred), Mutex::default());
-        Self { walk, source, target, progress, transferred, unlisted }
-    }
+/// Who pushes a closure's root.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Root {
+    /// The carrier, by its digest.
+    Pushed,
+    /// The caller, by a tag, as its only PUT.
+    LeftToCaller,
+}
 
-    /// Says what is about to come.
-    pub(crate) fn announce<'b>(&self, blobs: impl Iterator<Item = &'b Descriptor> + Clone) {
-        self.walk.listener.hear(&Event::CopyStarted {
-            item: self.progress.item,
-            blobs: blobs.clone().count(),
-            bytes: blobs.map(|blob| blob.size).sum(),
-        });
-    }
+/// A copy whose parts are all there. Others may take blobs over when its root is there as well.
+pub(crate) struct Parts(watch::Sender<Stage>);
 
-    /// Sees to it that the target has these blobs.
-    pub(crate) async fn blobs(&self, blobs: Vec<Descriptor>) -> Result<(), Failure> {
-        let (source, target, progress) = (self.source, self.target, &self.progress);
-        let mut arriving = futures::stream::iter(blobs)
-            .map(|blob| async move {
-                let way = self.walk.blobs.ensure(source, target, &blob, progress).await?;
-                Ok::<_, Failure>((blob, way))
-            })
-            .buffer_unordered(BLOBS_AT_ONCE);
-        while let Some((blob, way)) = arriving.try_next().await? {
-            lock(&self.transferred).add(way, blob.size);
-            let (item, digest, size) = (self.progress.item, blob.digest, blob.size);
-            self.walk.listener.hear(&Event::BlobFinished { item, digest, size, way });
+impl Parts {
+    /// The root is there.
+    pub(crate) fn are_committed(&self) {
+        self.0.send_replace(Stage::Committed);
+    }
+}
+
+/// A closure on its way to one destination.
+struct Delivery<'a> {
+    destination: &'a Destination<'a>,
+    copying: Copying,
+    /// Nothing more needs to be brought there.
+    has_failed: AtomicBool,
+}
+
+impl Carrier<'_> {
+    /// Brings a closure to each destination; what became of each, in their order.
+    pub(crate) async fn closure(
+        &self,
+        closure: &Closure,
+        to: &[&Destination<'_>],
+        root: Root,
+    ) -> Vec<Result<Parts, Failure>> {
+        let needed = join_all(to.iter().map(|to| Needed::at(to, closure, &self.walk.blobs))).await;
+        let (mut ways, mut senders, mut lacking) = (Vec::new(), Vec::new(), Vec::new());
+        for (destination, needed) in to.iter().zip(needed) {
+            let (copying, stage) = self.walk.blobs.copying();
+            let has_failed = AtomicBool::new(needed.is_err());
+            ways.push(Delivery { destination, copying, has_failed });
+            senders.push(stage);
+            lacking.push(needed);
         }
-        Ok(())
+        let mut arrivals: Vec<Vec<_>> = ways.iter().map(|_| Vec::new()).collect();
+        let mut blobs = Vec::new();
+        for blob in &closure.blobs {
+            let mut wanting = Vec::new();
+            for ((way, needed), arrivals) in ways.iter().zip(&lacking).zip(&mut arrivals) {
+                match needed {
+                    Ok(needed) if needed.includes(blob) => {
+                        let (tell, told) = oneshot::channel();
+                        wanting.push(Wanting { to: way, tell });
+                        arrivals.push(told);
+                    }
+                    Ok(_) => way.destination.has(blob, Way::Present),
+                    Err(_) => {}
+                }
+            }
+            blobs.push(self.blob(blob, wanting));
+        }
+        let manifests = ways.iter().zip(lacking).zip(arrivals).zip(senders).map(
+            |(((way, needed), arrivals), stage)| async move {
+                let done = async {
+                    let needed = needed?;
+                    for arrival in arrivals {
+                        // One that is told nothing is told of another blob's failure.
+                        arrival.await.unwrap_or(Ok(()))?;
+                    }
+                    self.manifests(closure, &needed, way.destination, root).await
+                };
+                let done = done.await;
+                way.has_failed.store(done.is_err(), Ordering::Relaxed);
+                let parts = done.map(|()| Parts(stage))?;
+                let root_names_blobs =
+                    closure.root().is_some_and(|root| root.blobs().next().is_some());
+                if root == Root::Pushed || !root_names_blobs {
+                    parts.are_committed();
+                }
+                Ok(parts)
+            },
+        );
+        join(join_all(blobs), join_all(manifests)).await.1
+    }
+
+    /// Brings a closure once more, believing nothing of what the destination is said to have.
+    pub(crate) async fn all_again(
+        &self,
+        closure: &Closure,
+        destination: &Destination<'_>,
+        root: Root,
+    ) -> Result<(), Failure> {
+        tracing::debug!(
+            target: "sync", place = %destination.place.location(),
+            "a manifest there does not have its parts; copying again without trust in any"
+        );
+        self.walk.blobs.forget(destination.place);
+        let place = destination.place;
+        let arriving = closure.blobs.iter().map(|blob| async move {
+            if place.blob_size(&blob.digest).await?.is_none() {
+                let _slot = self.walk.schedule.slot(blob.size).await;
+                let sink = Sink { place, progress: &destination.progress, upload: None };
+                for done in transfer::blob(self.source, blob, vec![sink]).await {
+                    done?;
+                }
+                destination.has(blob, Way::Copied);
+            }
+            Ok::<_, Failure>(())
+        });
+        try_join_all(arriving).await?;
+        self.push(&Needed::all(closure), closure, destination, root).await
+    }
+
+    async fn manifests(
+        &self,
+        closure: &Closure,
+        needed: &Needed<'_>,
+        destination: &Destination<'_>,
+        root: Root,
+    ) -> Result<(), Failure> {
+        match self.push(needed, closure, destination, root).await {
+            Err(failure) if failure.content_unknown => {
+                self.all_again(closure, destination, root).await
+            }
+            done => done,
+        }
     }
 
     /// Pushes manifests by their digests, level by level.
-    pub(crate) async fn manifests(&self, levels: Vec<Vec<Manifest>>) -> Result<(), Failure> {
-        for level in levels {
-            futures::stream::iter(level)
-                .map(|manifest| self.manifest(manifest))
-                .buffer_unordered(MANIFESTS_AT_ONCE)
-                .try_collect::<()>()
-                .await?;
+    async fn push(
+        &self,
+        needed: &Needed<'_>,
+        closure: &Closure,
+        destination: &Destination<'_>,
+        root: Root,
+    ) -> Result<(), Failure> {
+        let left = match root {
+            Root::Pushed => None,
+            Root::LeftToCaller => closure.root().map(Manifest::digest),
+        };
+        for level in &needed.levels {
+            let pushed = level.iter().filter(|manifest| Some(manifest.digest()) != left);
+            try_join_all(pushed.map(|manifest| self.manifest(destination, manifest))).await?;
         }
         Ok(())
     }
 
-    async fn manifest(&self, manifest: Manifest) -> Result<(), Failure> {
-        let listed = self.target.put_manifest(&manifest).await?;
+    /// Pushes a manifest whose parts are there by its digest.
+    pub(crate) async fn manifest(
+        &self,
+        destination: &Destination<'_>,
+        manifest: &Manifest,
+    ) -> Result<(), Failure> {
+        let listed = destination.place.put_manifest(manifest).await?;
+        self.walk.blobs.add_manifest(destination.place, manifest.digest());
         if !listed && self.walk.options.referrers.which != WhichReferrers::None {
-            lock(&self.unlisted).push(manifest);
+            destination.does_not_list(manifest.clone());
         }
         Ok(())
     }
-
-    /// Brings companions, those that belong to the image before those that belong to them.
-    pub(crate) async fn companions(&self, rings: Vec<Vec<Companion>>) -> LeftOver {
-        let mut left = LeftOver::default();
-        for ring in rings {
-            let mut arriving = futures::stream::iter(ring)
-                .map(|companion| self.companion(companion))
-                .buffer_unordered(COMPANIONS_AT_ONCE);
-            while let Some(done) = arriving.next().await {
-                match done {
-                    Ok(held) => left.held.extend(held),
-                    Err(problem) => left.problems.push(problem),
-                }
-            }
-        }
-        left.problems.extend(self.lists().await);
-        left
-    }
-
-    async fn companion(&self, companion: Companion) -> Result<Option<String>, Failure> {
-        let Companion { tag, manifest, closure } = companion;
-        self.blobs(closure.blobs).await?;
-        let mut levels = closure.levels;
-        if tag.is_some() && manifest.subject().is_none() {
-            // Its only PUT is the one by its tag.
-            levels.pop();
-        }
-        self.manifests(levels).await?;
-        let Some(tag) = tag else { return Ok(None) };
-        match self.target.tag(&tag, &manifest).await? {
-            Tagged::AsWanted => Ok(None),
-            // Somebody signed there as well. That must not keep the image from being copied, even
-            // where referrers are required: whoever signs copies makes it so on purpose.
-            Tagged::Holds(other) => Ok(Some(format!(
-                "tag {tag} holds {other} at the target and {} at the source; it was left alone",
-                manifest.digest()
-            ))),
-        }
-    }
-
-    /// Lists the referrers that the target does not list itself.
-    async fn lists(&self) -> Vec<Failure> {
-        let mut by_subject = BTreeMap::<Digest, Vec<Manifest>>::new();
-        for manifest in std::mem::take(&mut *lock(&self.unlisted)) {
-            if let Some(subject) = manifest.subject() {
-                by_subject.entry(subject.digest).or_default().push(manifest);
-            }
-        }
-        let lists = futures::stream::iter(by_subject).map(|(subject, referrers)| async move {
-            self.walk.fallback_tags.add(self.target, subject, &referrers).await
-        });
-        lists
-            .buffer_unordered(COMPANIONS_AT_ONCE)
-            .filter_map(|done| async { done.err() })
-            .collect()
-            .await
-    }
-}
-
-/// A poisoned lock only means that another task panicked between two additions.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -20,6 +20,18 @@ pub(crate) struct Closure {
     pub(crate) foreign: Vec<Descriptor>,
 }
 
+impl Closure {
+    /// What the closure is of.
+    pub(crate) fn root(&self) -> Option<&Manifest> {
+        self.levels.last().and_then(|level| level.first())
+    }
+
+    /// All its manifests.
+    pub(crate) fn manifests(&self) -> impl Iterator<Item = &Manifest> {
+        self.levels.iter().flatten()
+    }
+}
+
 /// How many manifests are read at once for one item.
 const READ_AT_ONCE: usize = 8;
 

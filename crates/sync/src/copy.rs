@@ -1,68 +1,212 @@
-//! Copies everything below a digest and everything that belongs to it, then sets the tag, then
-//! reads it back.
+//! Copies everything below a manifest and everything that belongs to it, then sets the tags, then
+//! reads them back.
 
-use oci::{Digest, Manifest, Selector};
+use futures::future::{join, join_all};
+use oci::{Manifest, Selector, Tag};
 
-use crate::carry::Carrier;
+use crate::carry::{Carrier, Parts, Root};
 use crate::closure::Closure;
-use crate::companions::{Companion, Search};
+use crate::companions::{Companions, Search};
+use crate::destination::Destination;
+use crate::item::Item;
 use crate::place::{Place, Tagged};
 use crate::walk::Walk;
-use crate::{Class, Failure, ItemId, ItemReport, Outcome, Side, closure};
+use crate::{Class, Failure, Outcome, Side, closure};
 
-/// Brings an image to the target under the tag that is wanted.
+/// Brings an image to every target that lacks it, under the tags that are wanted there. Each of the
+/// items has come to its end afterwards.
 ///
 /// The order: blobs, manifests, what belongs to them, the tag. Whoever admits images by their
 /// signature never sees the tag of one whose signature is still to come.
 pub(crate) async fn image(
     walk: &Walk,
-    id: ItemId,
     source: &Place,
-    target: &Place,
-    digest: Digest,
-    report: &mut ItemReport,
-) -> Result<Outcome, Failure> {
-    let root = source.manifest(digest).await?.ok_or_else(|| {
-        let message = format!("manifest {digest} was there a moment ago and is gone");
-        Failure::new(Side::Source, Class::NotFound, message)
-    })?;
-    let closure = closure::read(source, Side::Source, root.clone()).await?;
+    root: Manifest,
+    wanting: &[(&Item, &Place)],
+) {
+    let closure = match closure::read(source, Side::Source, root).await {
+        Ok(closure) => closure,
+        Err(failure) => {
+            wanting.iter().for_each(|(item, _)| item.ends(Err(failure.clone())));
+            return;
+        }
+    };
+    let destinations = destinations(walk, wanting).await;
+    let to: Vec<&Destination<'_>> = destinations.iter().collect();
     let which = &walk.options.referrers.which;
     let search = Search { source, tags: &walk.tag_lists, which };
     // The root first: of several problems, one with the root is told.
     let nodes = closure.levels.iter().rev().flatten().map(Manifest::digest).collect();
-    let companions = search.around(nodes).await;
-    settle(walk, companions.problems, report)?;
-    let (rings, Closure { mut levels, blobs, foreign }) = (companions.rings, closure);
-    let others = || rings.iter().flatten().map(|companion| &companion.closure);
-    let foreign = foreign.len() + others().map(|closure| closure.foreign.len()).sum::<usize>();
-    if foreign > 0 {
-        report.notes.push(format!("{foreign} layers that may not be distributed were left out"));
+    let carrier = Carrier { walk, source };
+    let brought = async {
+        to.iter().for_each(|destination| destination.announce(&closure));
+        carrier.closure(&closure, &to, Root::LeftToCaller).await
+    };
+    let (brought, companions) = if walk.options.referrers.required {
+        // What would keep the image from being published keeps all of it from being sent.
+        let companions = search.around(nodes).await;
+        if !settled(walk, &companions, wanting) {
+            return;
+        }
+        (brought.await, companions)
+    } else {
+        let (brought, companions) = join(brought, search.around(nodes)).await;
+        settled(walk, &companions, wanting);
+        (brought, companions)
+    };
+    let (there, parts) = those_that_have_it(&to, brought);
+    let copy = Copy { walk, carrier, closure, companions };
+    copy.finish(&there, &parts).await;
+}
+
+/// Says what may be missing of companions; whether the copy may go on.
+fn settled(walk: &Walk, companions: &Companions, wanting: &[(&Item, &Place)]) -> bool {
+    wanting.iter().all(|(item, _)| {
+        let settled = settle(walk, companions.problems.clone(), item);
+        let is_settled = settled.is_ok();
+        if let Err(failure) = settled {
+            item.ends(Err(failure));
+        }
+        is_settled
+    })
+}
+
+/// The places, each with all items that want it there.
+async fn destinations<'a>(walk: &Walk, wanting: &[(&'a Item, &'a Place)]) -> Vec<Destination<'a>> {
+    let mut destinations: Vec<Destination<'a>> = Vec::new();
+    for (item, place) in wanting {
+        match destinations.iter_mut().find(|destination| destination.place.is(place)) {
+            Some(destination) => destination.items.push(item),
+            None => destinations.push(Destination::new(walk, place, item).await),
+        }
+    }
+    destinations
+}
+
+/// Ends the items of those that could not be brought to their destination.
+fn those_that_have_it<'a>(
+    to: &[&'a Destination<'a>],
+    brought: Vec<Result<Parts, Failure>>,
+) -> (Vec<&'a Destination<'a>>, Vec<Parts>) {
+    let mut there = (Vec::new(), Vec::new());
+    for (destination, brought) in to.iter().zip(brought) {
+        match brought {
+            Ok(parts) => {
+                there.0.push(*destination);
+                there.1.push(parts);
+            }
+            Err(failure) => end_all(destination, &failure),
+        }
+    }
+    there
+}
+
+fn end_all(destination: &Destination<'_>, failure: &Failure) {
+    destination.items.iter().for_each(|item| item.ends(Err(failure.clone())));
+}
+
+/// An image whose parts are at its destinations.
+struct Copy<'a> {
+    walk: &'a Walk,
+    carrier: Carrier<'a>,
+    closure: Closure,
+    companions: Companions,
+}
+
+impl Copy<'_> {
+    /// Brings what belongs to the image, then sets the tags.
+    async fn finish(&self, to: &[&Destination<'_>], parts: &[Parts]) {
+        let Some(root) = self.closure.root() else { return };
+        let foreign = self.foreign_layers();
+        let rings = &self.companions.rings;
+        for item in to.iter().flat_map(|destination| &destination.items) {
+            if foreign > 0 {
+                let note = format!("{foreign} layers that may not be distributed were left out");
+                item.report().notes.push(note);
+            }
+        }
+        // What belongs to the root can only be listed there when the root is there.
+        let has_companions = rings.iter().any(|ring| !ring.is_empty());
+        if has_companions || root.subject().is_some() {
+            let pushed = to.iter().map(|destination| self.root(destination, root));
+            for ((destination, parts), pushed) in to.iter().zip(parts).zip(join_all(pushed).await) {
+                match pushed {
+                    Ok(()) => parts.are_committed(),
+                    Err(failure) => end_all(destination, &failure),
+                }
+            }
+            to.iter().for_each(|destination| destination.announce_more(rings));
+        }
+        let left = self.carrier.companions(rings, to).await;
+        let tagged =
+            to.iter().zip(parts).zip(left).map(|((destination, parts), left)| async move {
+                for item in &destination.items {
+                    item.report().notes.extend(left.held.iter().cloned());
+                    let done = match settle(self.walk, left.problems.clone(), item) {
+                        Ok(()) if !item.has_ended() => {
+                            self.tag(destination, item, root, parts).await
+                        }
+                        Ok(()) => continue,
+                        Err(failure) => Err(failure),
+                    };
+                    item.ends(done);
+                }
+            });
+        join_all(tagged).await;
     }
 
-    let has_companions = rings.iter().any(|ring: &Vec<Companion>| !ring.is_empty());
-    if !has_companions && root.subject().is_none() {
-        // The root's only PUT is the one by its tag. Otherwise it must be there before the tag is.
-        levels.pop();
+    fn foreign_layers(&self) -> usize {
+        let others = self.companions.rings.iter().flatten().map(|companion| &companion.closure);
+        self.closure.foreign.len() + others.map(|closure| closure.foreign.len()).sum::<usize>()
     }
-    let carrier = Carrier::new(walk, id, source, target, &mut report.transferred);
-    carrier.announce(blobs.iter().chain(others().flat_map(|closure| &closure.blobs)));
-    carrier.blobs(blobs).await?;
-    carrier.manifests(levels).await?;
-    let left = carrier.companions(rings).await;
-    report.notes.extend(left.held);
-    settle(walk, left.problems, report)?;
 
-    let tag = &report.wanted.target.tag;
-    if let Tagged::Holds(other) = target.tag(tag, &root).await? {
-        // Someone else set the tag while this copy was under way. It stays theirs.
-        report.target_digest = Some(other);
-        return Ok(Outcome::Drift);
+    async fn root(&self, destination: &Destination<'_>, root: &Manifest) -> Result<(), Failure> {
+        match self.carrier.manifest(destination, root).await {
+            Err(failure) if failure.content_unknown => {
+                self.carrier.all_again(&self.closure, destination, Root::Pushed).await
+            }
+            done => done,
+        }
     }
-    let held = target.resolve(&Selector::Tag(tag.clone())).await?;
-    report.target_digest = held;
+
+    /// Sets the tag and reads it back.
+    async fn tag(
+        &self,
+        destination: &Destination<'_>,
+        item: &Item,
+        root: &Manifest,
+        parts: &Parts,
+    ) -> Result<Outcome, Failure> {
+        let (place, tag) = (destination.place, &item.wanted.target.tag);
+        let tagged = match place.tag(tag, root).await {
+            Err(failure) if failure.content_unknown => {
+                self.carrier.all_again(&self.closure, destination, Root::LeftToCaller).await?;
+                place.tag(tag, root).await
+            }
+            tagged => tagged,
+        };
+        if let Tagged::Holds(other) = tagged? {
+            // Someone else set the tag while this copy was under way. It stays theirs.
+            item.report().target_digest = Some(other);
+            return Ok(Outcome::Drift);
+        }
+        parts.are_committed();
+        self.walk.blobs.add_manifest(place, root.digest());
+        read_back(place, item, tag, root).await
+    }
+}
+
+async fn read_back(
+    place: &Place,
+    item: &Item,
+    tag: &Tag,
+    root: &Manifest,
+) -> Result<Outcome, Failure> {
+    let held = place.resolve(&Selector::Tag(tag.clone())).await?;
+    item.report().target_digest = held;
+    let digest = root.digest();
     if held == Some(digest) {
-        return Ok(Outcome::Copied);
+        return Ok(item.copied());
     }
     let says = held.map_or("does not know the tag".to_owned(), |held| format!("says {held}"));
     let message = format!("tag {tag} was set to {digest}, but read back the target {says}");
@@ -72,11 +216,7 @@ pub(crate) async fn image(
 
 /// What could not be had of what belongs to an image: a failure where that is required, else a
 /// note. Never nothing: "not allowed" does not mean "none".
-pub(crate) fn settle(
-    walk: &Walk,
-    problems: Vec<Failure>,
-    report: &mut ItemReport,
-) -> Result<(), Failure> {
+pub(crate) fn settle(walk: &Walk, problems: Vec<Failure>, item: &Item) -> Result<(), Failure> {
     let count = problems.len();
     let Some(first) = problems.into_iter().next() else { return Ok(()) };
     if walk.options.referrers.required {
@@ -87,6 +227,7 @@ pub(crate) fn settle(
         1 => String::new(),
         more => format!(" (and {} more such problems)", more - 1),
     };
-    report.notes.push(format!("not all referrers or signatures may be there: {first}{more}"));
+    let note = format!("not all referrers or signatures may be there: {first}{more}");
+    item.report().notes.push(note);
     Ok(())
 }

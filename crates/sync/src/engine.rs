@@ -1,23 +1,22 @@
 //! [`Engine`]: takes what is wanted, walks every item, and returns what became of each.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use oci::Location;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::blobs::Blobs;
 use crate::fallback_tag::FallbackTags;
+use crate::observe::FirstLooks;
 use crate::place::Places;
+use crate::schedule::Schedule;
 use crate::tag_lists::TagLists;
 use crate::walk::{self, Walk};
 use crate::{
     Class, Event, Failure, ItemId, ItemReport, Listener, Outcome, Referrers, RunReport, Side,
-    Wanted,
+    Wanted, groups,
 };
 
 /// What a run does with what it decides.
@@ -36,8 +35,12 @@ pub enum Mode {
 pub struct Options {
     /// What is done with decisions.
     pub mode: Mode,
-    /// How many items are walked at once.
+    /// How many sources are walked at once: looked at on both sides, and compared.
     pub concurrency: usize,
+    /// How many of them are copied at once.
+    pub copies: usize,
+    /// How many blobs move at once.
+    pub transfers: usize,
     /// Whether the first item that does not end well keeps later ones from beginning.
     pub fail_fast: bool,
     /// How often a blob's transfer is begun before its item fails.
@@ -52,7 +55,9 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             mode: Mode::Sync,
-            concurrency: 16,
+            concurrency: 256,
+            copies: 64,
+            transfers: 64,
             fail_fast: false,
             attempts: 4,
             referrers: Referrers::default(),
@@ -96,14 +101,18 @@ impl Engine {
         let started = Instant::now();
         let fail_fast = CancellationToken::new();
         self.listener.hear(&Event::RunStarted { items: wanted.len() });
+        let wanted: Vec<Arc<Wanted>> = wanted.into_iter().map(Arc::new).collect();
         let walk = Arc::new(Walk {
             places: Places::new(
                 self.source.clone(),
                 self.target.clone(),
                 self.options.mode != Mode::Sync,
             ),
-            blobs: Blobs::default(),
-            tag_lists: TagLists::default(),
+            blobs: Arc::default(),
+            schedule: Schedule::new(self.options.transfers),
+            copies: Semaphore::new(self.options.copies.max(1)),
+            first_looks: FirstLooks::new(&wanted),
+            tag_lists: TagLists::new(&wanted),
             fallback_tags: FallbackTags::default(),
             options: self.options.clone(),
             listener: Arc::clone(&self.listener),
@@ -111,8 +120,7 @@ impl Engine {
         let slots = Arc::new(Semaphore::new(self.options.concurrency.max(1)));
         let mut tasks = JoinSet::new();
         let mut reports: BTreeMap<ItemId, ItemReport> = BTreeMap::new();
-        let wanted: Vec<Arc<Wanted>> = wanted.into_iter().map(Arc::new).collect();
-        for together in walked_together(&wanted) {
+        for group in groups::of(&wanted) {
             let slot = tokio::select! {
                 // A stop that has come goes before a slot that is free.
                 biased;
@@ -124,7 +132,7 @@ impl Engine {
             let (give_up, fail_fast) = (stop.give_up.clone(), fail_fast.clone());
             tasks.spawn(async move {
                 let _slot = slot;
-                let reports = walk::items(&walk, together, &give_up).await;
+                let reports = walk::group(&walk, group, &give_up).await;
                 let all_well = reports.iter().all(|(_, report)| ended_well(report.outcome));
                 if walk.options.fail_fast && !all_well {
                     fail_fast.cancel();
@@ -155,24 +163,6 @@ impl Engine {
             .collect();
         RunReport { items, duration: started.elapsed(), interrupted }
     }
-}
-
-/// Items one by one, but for those whose target is the same archive.
-fn walked_together(wanted: &[Arc<Wanted>]) -> Vec<Vec<(ItemId, Arc<Wanted>)>> {
-    let mut groups: Vec<Vec<(ItemId, Arc<Wanted>)>> = Vec::new();
-    let mut archives: HashMap<&Path, usize> = HashMap::new();
-    for (number, wanted) in wanted.iter().enumerate() {
-        let item = (ItemId(number), Arc::clone(wanted));
-        if let Location::Archive(file) = &wanted.target.location {
-            let group = *archives.entry(file).or_insert(groups.len());
-            if let Some(group) = groups.get_mut(group) {
-                group.push(item);
-                continue;
-            }
-        }
-        groups.push(vec![item]);
-    }
-    groups
 }
 
 fn ended_well(outcome: Outcome) -> bool {

@@ -42,6 +42,15 @@ pub enum Event {
         /// Their sizes together, in bytes.
         bytes: u64,
     },
+    /// What belongs to the image was found, and comes as well.
+    CopyGrew {
+        /// Which item.
+        item: ItemId,
+        /// How many more blobs it has.
+        blobs: usize,
+        /// Their sizes together, in bytes.
+        bytes: u64,
+    },
     /// Bytes of a blob have passed through.
     BlobProgress {
         /// Which item.

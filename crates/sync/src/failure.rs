@@ -55,12 +55,26 @@ pub struct Failure {
     pub hint: Option<String>,
     /// Whether trying again at once may help.
     pub temporary: bool,
+    /// Whether the target lacks something that a manifest names.
+    pub content_unknown: bool,
 }
 
 impl Failure {
     /// A failure that trying again does not mend.
     pub(crate) fn new(side: Side, class: Class, message: impl Into<String>) -> Self {
-        Self { side, class, message: message.into(), hint: None, temporary: false }
+        Self {
+            side,
+            class,
+            message: message.into(),
+            hint: None,
+            temporary: false,
+            content_unknown: false,
+        }
+    }
+
+    /// The same, of what may work when it is tried again.
+    pub(crate) fn again(self) -> Self {
+        Self { temporary: true, ..self }
     }
 
     pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
@@ -88,6 +102,10 @@ impl Failure {
             message: with_causes(error),
             hint: error.hint().map(str::to_owned),
             temporary: error.is_temporary(),
+            content_unknown: matches!(
+                error.code(),
+                Some("MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN")
+            ),
         }
     }
 

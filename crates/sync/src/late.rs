@@ -10,19 +10,20 @@ use oci::Digest;
 use crate::carry::Carrier;
 use crate::companions::{Candidate, Search};
 use crate::copy::settle;
+use crate::destination::Destination;
 use crate::fallback_tag::FallbackTags;
+use crate::item::Item;
 use crate::place::Place;
 use crate::walk::Walk;
-use crate::{Failure, ItemId, ItemReport, Mode, WhichReferrers};
+use crate::{Event, Failure, Mode, WhichReferrers};
 
 /// Copies what came to belong to an image after it was copied.
 pub(crate) async fn arrivals(
     walk: &Walk,
-    id: ItemId,
+    item: &Item,
     source: &Place,
     target: &Place,
     root: Digest,
-    report: &mut ItemReport,
 ) -> Result<(), Failure> {
     let which = &walk.options.referrers.which;
     let looks = walk.options.late_referrers && *which != WhichReferrers::None;
@@ -42,21 +43,30 @@ pub(crate) async fn arrivals(
     problems.extend(found.problems);
     let count: usize = found.rings.iter().map(Vec::len).sum();
     if count > 0 && walk.options.mode == Mode::Plan {
-        report.notes.push(format!("{} came late and would be copied", artifacts(count).0));
+        let note = format!("{} came late and would be copied", artifacts(count).0);
+        item.report().notes.push(note);
     } else if count > 0 {
-        let carrier = Carrier::new(walk, id, source, target, &mut report.transferred);
+        let destination = Destination::new(walk, target, item).await;
         let closures = found.rings.iter().flatten().map(|companion| &companion.closure);
-        carrier.announce(closures.flat_map(|closure| &closure.blobs));
-        let left = carrier.companions(found.rings).await;
-        let copied = count.saturating_sub(left.problems.len() + left.held.len());
-        if copied > 0 {
-            let (artifacts, were) = artifacts(copied);
-            report.notes.push(format!("{artifacts} came late and {were} copied"));
+        let blobs = closures.flat_map(|closure| &closure.blobs);
+        walk.listener.hear(&Event::CopyStarted {
+            item: item.id,
+            blobs: blobs.clone().count(),
+            bytes: blobs.map(|blob| blob.size).sum(),
+        });
+        let left = Carrier { walk, source }.companions(&found.rings, &[&destination]).await;
+        for left in left {
+            let copied = count.saturating_sub(left.problems.len() + left.held.len());
+            let mut report = item.report();
+            if copied > 0 {
+                let (artifacts, were) = artifacts(copied);
+                report.notes.push(format!("{artifacts} came late and {were} copied"));
+            }
+            report.notes.extend(left.held);
+            problems.extend(left.problems);
         }
-        report.notes.extend(left.held);
-        problems.extend(left.problems);
     }
-    settle(walk, problems, report)
+    settle(walk, problems, item)
 }
 
 fn artifacts(count: usize) -> (String, &'static str) {

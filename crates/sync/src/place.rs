@@ -1,25 +1,28 @@
 //! [`Place`]: one repository to read from or write to, in a registry or an OCI layout.
 //!
-//! What lists a place keeps is in `lists`.
+//! What lists a place keeps is in `lists`, how a blob gets there in `upload`.
 //!
 //! A closed set: whoever adds a kind of place is led by the compiler to all that it must do.
 
 mod checked;
 mod lists;
+mod upload;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use layout::{Archive, ArchiveWriter, Layout};
 use oci::{Descriptor, Digest, Host, Location, Manifest, Repository, Selector, Tag};
-use registry::{RepositoryClient, Upload};
+use registry::RepositoryClient;
 
-use crate::{Class, Failure, Side, Way};
+use crate::{Class, Failure, Side};
 use checked::verified;
+
+pub(crate) use upload::{Start, Upload};
 
 /// A blob's content, piece by piece. What ends without an error is what its descriptor says.
 pub(crate) type BlobContent = BoxStream<'static, Result<Bytes, Failure>>;
@@ -164,6 +167,10 @@ impl Place {
         &self.location
     }
 
+    pub(crate) fn is_registry(&self) -> bool {
+        matches!(self.store, Store::Registry(_))
+    }
+
     pub(crate) fn realm(&self) -> Realm {
         match &self.store {
             Store::Registry(remote) => Realm::Registry(remote.host.clone()),
@@ -259,67 +266,6 @@ impl Place {
         })
     }
 
-    /// Brings a blob here that is not here yet: taken over from `donor` if it can be, else from
-    /// the content that `open` gives.
-    pub(crate) async fn write_blob<O, F>(
-        &self,
-        blob: &Descriptor,
-        donor: Option<&Self>,
-        open: O,
-    ) -> Result<Way, Failure>
-    where
-        O: FnOnce() -> F + Send,
-        F: Future<Output = Result<BlobContent, Failure>> + Send,
-    {
-        match &self.store {
-            Store::Registry(remote) => {
-                let from = donor.and_then(|donor| match &donor.store {
-                    Store::Registry(donor) => Some(&donor.name),
-                    _ => None,
-                });
-                let upload = remote.client.start_upload(&blob.digest, from).await;
-                let session = match upload.map_err(self.registry())? {
-                    Upload::Mounted => return Ok(Way::Mounted),
-                    Upload::Session(session) => session,
-                };
-                let content = match open().await {
-                    Ok(content) => content,
-                    Err(failure) => {
-                        session.cancel().await;
-                        return Err(failure);
-                    }
-                };
-                // The upload reports a broken source as its own failure; the source knows better.
-                let broken = Arc::new(OnceLock::new());
-                let slot = Arc::clone(&broken);
-                let content = content.inspect(move |piece| {
-                    if let Err(failure) = piece {
-                        let _ = slot.set(failure.clone());
-                    }
-                });
-                let done = session.put(blob.size, content).await;
-                match (broken.get(), done) {
-                    (Some(failure), _) => Err(failure.clone()),
-                    (None, done) => done.map(|()| Way::Copied).map_err(self.registry()),
-                }
-            }
-            Store::Layout(layout) => {
-                if let Some(Self { store: Store::Layout(donor), .. }) = donor
-                    && layout.link_blob(donor, &blob.digest).await.map_err(self.layout())?
-                {
-                    return Ok(Way::Mounted);
-                }
-                let content = open().await?;
-                self.written(layout.write_blob(&blob.digest, Some(blob.size), content).await)
-            }
-            Store::Growing(archive) => {
-                let content = open().await?;
-                self.written(archive.write_blob(&blob.digest, Some(blob.size), content).await)
-            }
-            Store::Archive(_) | Store::Nothing => Err(self.not_writable()),
-        }
-    }
-
     /// Stores a manifest by its digest; says whether the place lists it by its subject, which is
     /// true of every manifest that has none.
     pub(crate) async fn put_manifest(&self, manifest: &Manifest) -> Result<bool, Failure> {
@@ -378,14 +324,6 @@ impl Place {
         match &self.store {
             Store::Growing(archive) => archive.finish().await.map_err(self.layout()),
             Store::Registry(_) | Store::Layout(_) | Store::Archive(_) | Store::Nothing => Ok(()),
-        }
-    }
-
-    fn written(&self, done: Result<(), layout::WriteError<Failure>>) -> Result<Way, Failure> {
-        match done {
-            Ok(()) => Ok(Way::Copied),
-            Err(layout::WriteError::Content(failure)) => Err(failure),
-            Err(layout::WriteError::Layout(error)) => Err(self.layout()(error)),
         }
     }
 

@@ -7,23 +7,55 @@ use oci::{Digest, Location, Tag};
 use tokio::sync::OnceCell;
 
 use crate::place::Place;
-use crate::{Failure, Side};
+use crate::{Failure, Side, Wanted};
 
-/// The tags of the run's repositories that are named after a digest. There are no other tags in
-/// it, so it stays small where repositories are large.
-#[derive(Default)]
+/// The tags of the run's repositories, as they were when first asked for.
 pub(crate) struct TagLists {
+    wanted: HashMap<Location, HashSet<Tag>>,
     lists: Mutex<HashMap<(Side, Location), List>>,
 }
 
-type List = Arc<OnceCell<Result<Arc<HashSet<Tag>>, Failure>>>;
+type List = Arc<OnceCell<Result<Arc<Tags>, Failure>>>;
+
+/// What a run may ask of a repository's tags: those that are wanted there, and those that are named
+/// after a digest. No other is kept, so it stays small where repositories are large.
+#[derive(Debug)]
+pub(crate) struct Tags {
+    kept: HashSet<Tag>,
+    are_none: bool,
+}
+
+impl Tags {
+    /// Whether the repository has this tag, which is wanted there or named after a digest.
+    pub(crate) fn contains(&self, tag: &Tag) -> bool {
+        self.kept.contains(tag)
+    }
+
+    /// Whether the repository has no tag at all.
+    pub(crate) fn are_none(&self) -> bool {
+        self.are_none
+    }
+}
 
 /// What cosign keeps in a tag of an image's digest.
 pub(crate) const COSIGN_KINDS: [&str; 3] = ["sig", "att", "sbom"];
 
 impl TagLists {
-    /// The tags of a place that are named after a digest, as they were when first asked for.
-    pub(crate) async fn of(&self, place: &Place) -> Result<Arc<HashSet<Tag>>, Failure> {
+    /// The lists of a run in which this is wanted.
+    pub(crate) fn new(wanted: &[Arc<Wanted>]) -> Self {
+        let mut tags: HashMap<Location, HashSet<Tag>> = HashMap::new();
+        for wanted in wanted {
+            let target = &wanted.target;
+            match tags.get_mut(&target.location) {
+                Some(tags) => tags.insert(target.tag.clone()),
+                None => tags.entry(target.location.clone()).or_default().insert(target.tag.clone()),
+            };
+        }
+        Self { wanted: tags, lists: Mutex::default() }
+    }
+
+    /// The tags of a place.
+    pub(crate) async fn of(&self, place: &Place) -> Result<Arc<Tags>, Failure> {
         let list = {
             let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
             let key = (place.side(), place.location().clone());
@@ -31,11 +63,18 @@ impl TagLists {
         };
         let read = || async {
             let mut tags: HashSet<Tag> = place.tags().await?.into_iter().collect();
+            let are_none = tags.is_empty();
+            let wanted = match place.side() {
+                Side::Source => None,
+                Side::Target => self.wanted.get(place.location()),
+            };
             tags.retain(|tag| {
-                tag.as_str().starts_with("sha256-") || tag.as_str().starts_with("sha512-")
+                tag.as_str().starts_with("sha256-")
+                    || tag.as_str().starts_with("sha512-")
+                    || wanted.is_some_and(|wanted| wanted.contains(tag))
             });
             tags.shrink_to_fit();
-            Ok(Arc::new(tags))
+            Ok(Arc::new(Tags { kept: tags, are_none }))
         };
         list.get_or_init(read).await.clone()
     }

@@ -1,61 +1,75 @@
-//! The walk of one item: observe → decide → copy → tag → read back → report.
+//! The walk of a group of items: observe → decide → copy → tag → read back → report.
 //!
-//! Items that share an archive as their target are walked together, because an archive is there
-//! only when all of it is.
+//! Items of one source are walked together, so that it is read once for all its targets. Items that
+//! share an archive as their target are in one group, because an archive is there only when all of
+//! it is.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use oci::{Digest, Selection, Selector};
-use tokio::time::Instant;
+use futures::future::{join, join_all};
+use oci::{Digest, Location, Manifest};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::blobs::Blobs;
 use crate::fallback_tag::FallbackTags;
+use crate::groups::SameSource;
+use crate::item::Item;
+use crate::observe::{self, FirstLooks, Seen};
 use crate::place::{Place, Places};
+use crate::schedule::Schedule;
 use crate::tag_lists::TagLists;
 use crate::{
     Class, Decision, Event, Failure, ItemId, ItemReport, Listener, Mode, Options, Outcome, Side,
-    SourceState, TargetState, Wanted, copy, decide, late, verify,
+    SourceState, TargetState, copy, decide, late, verify,
 };
 
 /// What all walks of a run share.
 pub(crate) struct Walk {
     pub(crate) places: Places,
-    pub(crate) blobs: Blobs,
+    pub(crate) blobs: Arc<Blobs>,
+    pub(crate) schedule: Schedule,
+    /// How many images are copied at once; what is known of them is held in memory.
+    pub(crate) copies: Semaphore,
+    pub(crate) first_looks: FirstLooks,
     pub(crate) tag_lists: TagLists,
     pub(crate) fallback_tags: FallbackTags,
     pub(crate) options: Options,
     pub(crate) listener: Arc<dyn Listener>,
 }
 
-/// Walks items one after another to their end, or until `give_up`. They have one target location.
-pub(crate) async fn items(
+/// The targets of a group. An archive is opened once, and is there when it is finished.
+type Targets = HashMap<Location, Result<Place, Failure>>;
+
+/// Walks the items of a group to their end, or until `give_up`.
+pub(crate) async fn group(
     walk: &Walk,
-    items: Vec<(ItemId, Arc<Wanted>)>,
+    group: Vec<SameSource>,
     give_up: &CancellationToken,
 ) -> Vec<(ItemId, ItemReport)> {
-    let mut target = None;
-    let mut reports = Vec::with_capacity(items.len());
-    for (id, wanted) in items {
-        let started = Instant::now();
-        walk.listener.hear(&Event::ItemStarted { item: id, wanted: Arc::clone(&wanted) });
-        let mut report = ItemReport::new(Arc::clone(&wanted), Outcome::Failed);
-        let done = tokio::select! {
-            done = steps(walk, id, &wanted, &mut target, &mut report) => done,
-            () = give_up.cancelled() => Err(given_up()),
+    let mut targets = Targets::new();
+    let mut reports = Vec::new();
+    for same_source in group {
+        let begin = |(id, wanted): (ItemId, _)| {
+            walk.listener.hear(&Event::ItemStarted { item: id, wanted: Arc::clone(&wanted) });
+            Item::new(id, wanted)
         };
-        match done {
-            Ok(outcome) => report.outcome = outcome,
-            Err(failure) => report.fail(failure),
+        let items: Vec<Item> = same_source.into_iter().map(begin).collect();
+        tokio::select! {
+            () = one_source(walk, &items, &mut targets) => {}
+            () = give_up.cancelled() => {}
         }
-        report.duration = started.elapsed();
-        reports.push((id, report));
+        reports.extend(items.into_iter().map(|item| (item.id, item.into_report(given_up))));
     }
-    if let Some(target) = target
-        && let Err(failure) = target.finish().await
-    {
-        let was_written = |outcome| matches!(outcome, Outcome::Copied | Outcome::SourceMoved);
-        for (_, report) in reports.iter_mut().filter(|(_, report)| was_written(report.outcome)) {
+    for (location, target) in targets {
+        let Ok(target) = target else { continue };
+        let Err(failure) = target.finish().await else { continue };
+        let was_written = |report: &ItemReport| {
+            report.wanted.target.location == location
+                && matches!(report.outcome, Outcome::Copied | Outcome::SourceMoved)
+        };
+        for (_, report) in reports.iter_mut().filter(|(_, report)| was_written(report)) {
             report.fail(failure.clone());
         }
     }
@@ -70,136 +84,139 @@ fn given_up() -> Failure {
         .with_hint("run again: it ends as if it had never been stopped")
 }
 
-async fn steps(
-    walk: &Walk,
-    id: ItemId,
-    wanted: &Wanted,
-    target: &mut Option<Place>,
-    report: &mut ItemReport,
-) -> Result<Outcome, Failure> {
-    let source = walk.places.open(Side::Source, &wanted.source.location).await?;
-    let target = match target {
-        Some(target) => target,
-        None => target.insert(walk.places.open(Side::Target, &wanted.target.location).await?),
+/// Walks the items of one source, each to its end.
+async fn one_source(walk: &Walk, items: &[Item], targets: &mut Targets) {
+    let Some(first) = items.first() else { return };
+    let wanted = &first.wanted.source;
+    let source = match walk.places.open(Side::Source, &wanted.location).await {
+        Ok(source) => source,
+        Err(failure) => return items.iter().for_each(|item| item.ends(Err(failure.clone()))),
     };
-    let (seen, held) = observe(wanted, &source, target).await;
-    let decision = decide(&seen, &held);
+    for item in items {
+        let location = &item.wanted.target.location;
+        if !targets.contains_key(location) {
+            let place = walk.places.open(Side::Target, location).await;
+            targets.insert(location.clone(), place);
+        }
+    }
+    let mut open = Vec::new();
+    for item in items {
+        match targets.get(&item.wanted.target.location) {
+            Some(Ok(target)) => open.push((item, target)),
+            Some(Err(failure)) => item.ends(Err(failure.clone())),
+            None => {}
+        }
+    }
+    let held = open.iter().map(|(item, target)| observe::target(walk, &item.wanted, target));
+    let held = join_all(held).await;
+    let Seen { state, manifest } = observe::source(walk, &wanted.selection, &source, &held).await;
+
+    let (mut settled, mut copied) = (Vec::new(), Vec::new());
+    for ((item, target), held) in open.into_iter().zip(held) {
+        match next(walk, item, &state, &held) {
+            Next::End(end) => item.ends(end),
+            Next::Check(digest, outcome) => {
+                settled.push(check(walk, item, &source, target, digest, outcome));
+            }
+            Next::Copy(digest) => copied.push((digest, item, target)),
+        }
+    }
+    // One source has one digest.
+    let copies = async {
+        let Some((digest, ..)) = copied.first() else { return };
+        let wanting: Vec<_> = copied.iter().map(|(_, item, target)| (*item, *target)).collect();
+        let _copies = walk.copies.acquire().await;
+        match root(&source, *digest, manifest).await {
+            Ok(root) => copy::image(walk, &source, root, &wanting).await,
+            Err(failure) => {
+                wanting.iter().for_each(|(item, _)| item.ends(Err(failure.clone())));
+            }
+        }
+    };
+    join(join_all(settled), copies).await;
+}
+
+/// What is to be done about an item.
+enum Next {
+    End(Result<Outcome, Failure>),
+    /// It is there; it is looked at again.
+    Check(Digest, Outcome),
+    Copy(Digest),
+}
+
+/// Decides, and notes in the report what was seen.
+fn next(walk: &Walk, item: &Item, seen: &SourceState, held: &TargetState) -> Next {
+    let decision = decide(seen, held);
+    walk.listener.hear(&Event::Decided { item: item.id, decision: decision.clone() });
+    let mut report = item.report();
     report.source_digest = match seen {
-        SourceState::Found(digest) => Some(digest),
-        SourceState::Moved { pinned, .. } => Some(pinned),
+        SourceState::Found(digest) => Some(*digest),
+        SourceState::Moved { pinned, .. } => Some(*pinned),
         SourceState::Missing | SourceState::Refused(_) | SourceState::Unreadable(_) => None,
     };
     if let TargetState::Holds(digest) = held {
-        report.target_digest = Some(digest);
+        report.target_digest = Some(*digest);
     }
-    walk.listener.hear(&Event::Decided { item: id, decision: decision.clone() });
+    let copy = |digest| match walk.options.mode {
+        Mode::Sync => Next::Copy(digest),
+        Mode::Plan | Mode::Verify => Next::End(Ok(Outcome::WouldCopy)),
+    };
     match decision {
-        Decision::Copy(digest) => match walk.options.mode {
-            Mode::Plan | Mode::Verify => Ok(Outcome::WouldCopy),
-            Mode::Sync => copy::image(walk, id, &source, target, digest, report).await,
-        },
-        Decision::UpToDate(digest) => {
-            check(walk, target, digest).await?;
-            late::arrivals(walk, id, &source, target, digest, report).await?;
-            Ok(Outcome::UpToDate)
-        }
-        Decision::SourceMoved { pinned, now, copy: missing } => {
+        Decision::Copy(digest) => copy(digest),
+        Decision::UpToDate(digest) => Next::Check(digest, Outcome::UpToDate),
+        Decision::SourceMoved { pinned, now, copy: is_missing } => {
             report.notes.push(match now {
                 Some(now) => format!("the source's tag points at {now} now; the pin decides"),
                 None => "the source's tag is gone; the pin decides".to_owned(),
             });
-            match (missing, walk.options.mode) {
-                (true, Mode::Sync) => {
-                    let outcome = copy::image(walk, id, &source, target, pinned, report).await?;
-                    Ok(if outcome == Outcome::Copied { Outcome::SourceMoved } else { outcome })
-                }
-                (true, Mode::Plan | Mode::Verify) => Ok(Outcome::WouldCopy),
-                (false, _) => {
-                    check(walk, target, pinned).await?;
-                    late::arrivals(walk, id, &source, target, pinned, report).await?;
-                    Ok(Outcome::SourceMoved)
-                }
-            }
+            item.source_has_moved();
+            if is_missing { copy(pinned) } else { Next::Check(pinned, Outcome::SourceMoved) }
         }
-        Decision::Drift { .. } => Ok(Outcome::Drift),
+        Decision::Drift { .. } => Next::End(Ok(Outcome::Drift)),
         Decision::SourceMissing => {
-            let message = format!("there is no such tag or digest: `{}`", wanted.source);
+            let message = format!("there is no such tag or digest: `{}`", item.wanted.source);
             let hint = "check the spelling; private repositories often answer so to strangers";
             let failure = Failure::new(Side::Source, Class::NotFound, message);
             report.failure = Some(failure.with_hint(hint));
-            Ok(Outcome::SourceMissing)
+            Next::End(Ok(Outcome::SourceMissing))
         }
-        Decision::SourceLost { .. } => Ok(Outcome::SourceLost),
+        Decision::SourceLost { .. } => Next::End(Ok(Outcome::SourceLost)),
         Decision::Refused(reason) => {
             report.failure = Some(Failure::new(Side::Source, Class::Denied, reason));
-            Ok(Outcome::Refused)
+            Next::End(Ok(Outcome::Refused))
         }
-        Decision::Failed(failure) => Err(failure),
+        Decision::Failed(failure) => Next::End(Err(failure)),
     }
 }
 
-/// Looks at both sides, with as few requests as the decision needs.
-async fn observe(wanted: &Wanted, source: &Place, target: &Place) -> (SourceState, TargetState) {
-    let held = async {
-        match target.resolve(&Selector::Tag(wanted.target.tag.clone())).await {
-            Ok(Some(digest)) => TargetState::Holds(digest),
-            Ok(None) => TargetState::Absent,
-            Err(failure) => TargetState::Unreadable(failure),
-        }
-    };
-    match &wanted.source.selection {
-        Selection::Tag(tag) => {
-            let seen = async {
-                match source.resolve(&Selector::Tag(tag.clone())).await {
-                    Ok(Some(digest)) => SourceState::Found(digest),
-                    Ok(None) => SourceState::Missing,
-                    Err(failure) => SourceState::Unreadable(failure),
-                }
-            };
-            futures::join!(seen, held)
-        }
-        Selection::Digest(digest) => {
-            let held = held.await;
-            // What is pinned cannot change: where the target has it, the source is not asked.
-            let seen = match &held {
-                TargetState::Holds(there) if there == digest => SourceState::Found(*digest),
-                _ => pinned(source, *digest, SourceState::Found).await,
-            };
-            (seen, held)
-        }
-        Selection::Pinned { tag, digest } => {
-            let tag = Selector::Tag(tag.clone());
-            let (now, held) = futures::join!(source.resolve(&tag), held);
-            let seen = match now {
-                Ok(Some(now)) if now == *digest => SourceState::Found(now),
-                Ok(now) if matches!(held, TargetState::Absent) => {
-                    pinned(source, *digest, |pinned| SourceState::Moved { pinned, now }).await
-                }
-                Ok(now) => SourceState::Moved { pinned: *digest, now },
-                Err(failure) => SourceState::Unreadable(failure),
-            };
-            (seen, held)
-        }
-    }
-}
-
-/// Asks whether the source has a digest.
-async fn pinned(
+/// The manifest to copy.
+async fn root(
     source: &Place,
     digest: Digest,
-    there: impl FnOnce(Digest) -> SourceState,
-) -> SourceState {
-    match source.resolve(&Selector::Digest(digest)).await {
-        Ok(Some(_)) => there(digest),
-        Ok(None) => SourceState::Missing,
-        Err(failure) => SourceState::Unreadable(failure),
-    }
+    manifest: Option<Manifest>,
+) -> Result<Manifest, Failure> {
+    let manifest = match manifest {
+        Some(manifest) => Some(manifest),
+        None => source.manifest(digest).await?,
+    };
+    manifest.ok_or_else(|| {
+        let message = format!("manifest {digest} was there a moment ago and is gone");
+        Failure::new(Side::Source, Class::NotFound, message)
+    })
 }
 
-/// In a verifying run, whether what is there is whole.
-async fn check(walk: &Walk, target: &Place, digest: Digest) -> Result<(), Failure> {
-    match walk.options.mode {
+/// Looks at what is there again: for late arrivals, or in a verifying run whether it is whole.
+async fn check(
+    walk: &Walk,
+    item: &Item,
+    source: &Place,
+    target: &Place,
+    digest: Digest,
+    outcome: Outcome,
+) {
+    let checked = match walk.options.mode {
         Mode::Verify => verify::complete(target, digest).await,
-        Mode::Sync | Mode::Plan => Ok(()),
-    }
+        Mode::Sync | Mode::Plan => late::arrivals(walk, item, source, target, digest).await,
+    };
+    item.ends(checked.map(|()| outcome));
 }

@@ -165,7 +165,7 @@ pub(crate) struct LoginArguments {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "The run and its report")]
 pub(crate) struct RunArguments {
-    /// Work on so many images at once [default: 16]
+    /// Work on so many images at once [default: look at 256, copy 64]
     #[arg(long, value_name = "NUMBER", value_parser = positive)]
     pub(crate) concurrency: Option<usize>,
     /// Begin nothing new after the first image that did not end well

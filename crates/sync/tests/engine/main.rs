@@ -4,6 +4,7 @@
 
 mod copies;
 mod decisions;
+mod economy;
 mod family;
 mod faults;
 mod late;

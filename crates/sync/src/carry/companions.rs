@@ -1,0 +1,102 @@
+//! Brings what belongs to an image: referrers, and what cosign keeps in tags.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use futures::{StreamExt, stream};
+use oci::{Digest, Manifest};
+
+use super::{Carrier, Root};
+use crate::Failure;
+use crate::companions::Companion;
+use crate::destination::Destination;
+use crate::place::Tagged;
+
+/// How many companions of an image are under way at once.
+const COMPANIONS_AT_ONCE: usize = 4;
+
+/// What became of companions that did not simply arrive.
+#[derive(Debug, Default)]
+pub(crate) struct LeftOver {
+    /// Those that could not be brought, and why.
+    pub(crate) problems: Vec<Failure>,
+    /// Those whose tag holds something else at the target, which stays: what to say of each.
+    pub(crate) held: Vec<String>,
+}
+
+impl Carrier<'_> {
+    /// Brings companions, those that belong to the image before those that belong to them; what did
+    /// not arrive at each destination, in their order.
+    pub(crate) async fn companions(
+        &self,
+        rings: &[Vec<Companion>],
+        to: &[&Destination<'_>],
+    ) -> Vec<LeftOver> {
+        let mut left: Vec<LeftOver> = to.iter().map(|_| LeftOver::default()).collect();
+        for ring in rings {
+            let arriving: Vec<_> = ring.iter().map(|one| self.companion(one, to)).collect();
+            let mut arriving = stream::iter(arriving).buffer_unordered(COMPANIONS_AT_ONCE);
+            while let Some(done) = arriving.next().await {
+                for (left, done) in left.iter_mut().zip(done) {
+                    match done {
+                        Ok(held) => left.held.extend(held),
+                        Err(problem) => left.problems.push(problem),
+                    }
+                }
+            }
+        }
+        let lists = join_all(to.iter().map(|destination| self.lists(destination))).await;
+        for (left, problems) in left.iter_mut().zip(lists) {
+            left.problems.extend(problems);
+        }
+        left
+    }
+
+    async fn companion(
+        &self,
+        companion: &Companion,
+        to: &[&Destination<'_>],
+    ) -> Vec<Result<Option<String>, Failure>> {
+        let Companion { tag, manifest, closure } = companion;
+        let root = match tag {
+            Some(_) if manifest.subject().is_none() => Root::LeftToCaller,
+            _ => Root::Pushed,
+        };
+        let parts = self.closure(closure, to, root).await;
+        let tagged = to.iter().zip(parts).map(|(destination, parts)| async move {
+            let parts = parts?;
+            let Some(tag) = tag else { return Ok(None) };
+            match destination.place.tag(tag, manifest).await? {
+                Tagged::AsWanted => {
+                    parts.are_committed();
+                    Ok(None)
+                }
+                // Somebody signed there as well. That must not keep the image from being copied,
+                // even where referrers are required: whoever signs copies makes it so on purpose.
+                Tagged::Holds(other) => Ok(Some(format!(
+                    "tag {tag} holds {other} at the target and {} at the source; it was left alone",
+                    manifest.digest()
+                ))),
+            }
+        });
+        join_all(tagged).await
+    }
+
+    /// Lists the referrers that the destination does not list itself.
+    async fn lists(&self, destination: &Destination<'_>) -> Vec<Failure> {
+        let mut by_subject = BTreeMap::<Digest, Vec<Manifest>>::new();
+        for manifest in destination.take_unlisted() {
+            if let Some(subject) = manifest.subject() {
+                by_subject.entry(subject.digest).or_default().push(manifest);
+            }
+        }
+        let lists = stream::iter(by_subject).map(|(subject, referrers)| async move {
+            self.walk.fallback_tags.add(destination.place, subject, &referrers).await
+        });
+        lists
+            .buffer_unordered(COMPANIONS_AT_ONCE)
+            .filter_map(|done| async { done.err() })
+            .collect()
+            .await
+    }
+}

@@ -1,0 +1,129 @@
+//! Looks at both sides, with as few requests as the decision needs.
+//!
+//! The target first: where it lacks the tag, the source's manifest is read at once instead of asked
+//! for. Where the first tag of a repository is not there, and more of it are wanted, one listing of
+//! the repository answers for the others.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use oci::{Digest, Location, Manifest, Selection, Selector};
+use tokio::sync::OnceCell;
+
+use crate::place::Place;
+use crate::walk::Walk;
+use crate::{Failure, Mode, SourceState, TargetState, Wanted};
+
+/// So many tags of one repository are worth a listing of it.
+const WORTH_A_LISTING: usize = 3;
+
+/// For each repository of which enough tags are wanted, whether its listing is worth reading: the
+/// first of its tags that was looked at was not there.
+pub(crate) struct FirstLooks(HashMap<Location, OnceCell<bool>>);
+
+impl FirstLooks {
+    pub(crate) fn new(wanted: &[Arc<Wanted>]) -> Self {
+        let mut tags: HashMap<&Location, usize> = HashMap::new();
+        for wanted in wanted {
+            *tags.entry(&wanted.target.location).or_default() += 1;
+        }
+        tags.retain(|_, count| *count >= WORTH_A_LISTING);
+        Self(tags.into_keys().map(|location| (location.clone(), OnceCell::new())).collect())
+    }
+}
+
+/// What was seen of a source.
+pub(crate) struct Seen {
+    pub(crate) state: SourceState,
+    /// The wanted manifest, where it was read.
+    pub(crate) manifest: Option<Manifest>,
+}
+
+/// What the target's tag holds.
+pub(crate) async fn target(walk: &Walk, wanted: &Wanted, place: &Place) -> TargetState {
+    let tag = &wanted.target.tag;
+    let look = || async {
+        match place.resolve(&Selector::Tag(tag.clone())).await {
+            Ok(Some(digest)) => TargetState::Holds(digest),
+            Ok(None) => TargetState::Absent,
+            Err(failure) => TargetState::Unreadable(failure),
+        }
+    };
+    // A plan is told of what a listing may not know yet; a copy looks once more before it tags.
+    let Some(first) = walk.first_looks.0.get(&wanted.target.location) else { return look().await };
+    if walk.options.mode != Mode::Sync {
+        return look().await;
+    }
+    let mut own = None;
+    let lists = first.get_or_init(|| async {
+        let state = look().await;
+        let is_absent = state == TargetState::Absent;
+        own = Some(state);
+        is_absent
+    });
+    let lists = *lists.await;
+    if let Some(state) = own {
+        return state;
+    }
+    if lists
+        && let Ok(tags) = walk.tag_lists.of(place).await
+        && !tags.contains(tag)
+    {
+        return TargetState::Absent;
+    }
+    look().await
+}
+
+/// What the source has for these targets.
+pub(crate) async fn source(
+    walk: &Walk,
+    selection: &Selection,
+    place: &Place,
+    targets: &[TargetState],
+) -> Seen {
+    let is_absent = targets.contains(&TargetState::Absent);
+    let reads = is_absent && walk.options.mode == Mode::Sync;
+    match selection {
+        Selection::Tag(tag) => look(place, &Selector::Tag(tag.clone()), reads).await,
+        Selection::Digest(digest) => {
+            // What is pinned cannot change: where the targets have it, the source is not asked.
+            if targets.iter().all(|target| *target == TargetState::Holds(*digest)) {
+                return Seen { state: SourceState::Found(*digest), manifest: None };
+            }
+            look(place, &Selector::Digest(*digest), reads).await
+        }
+        Selection::Pinned { tag, digest } => {
+            let pinned = *digest;
+            let now = place.resolve(&Selector::Tag(tag.clone())).await;
+            let state = match now {
+                Err(failure) => SourceState::Unreadable(failure),
+                Ok(Some(now)) if now == pinned => SourceState::Found(now),
+                Ok(now) if !is_absent => SourceState::Moved { pinned, now },
+                Ok(now) => {
+                    let seen = look(place, &Selector::Digest(pinned), reads).await;
+                    let state = match seen.state {
+                        SourceState::Found(pinned) => SourceState::Moved { pinned, now },
+                        other => other,
+                    };
+                    return Seen { state, manifest: seen.manifest };
+                }
+            };
+            Seen { state, manifest: None }
+        }
+    }
+}
+
+/// Asks for a manifest, or reads it.
+async fn look(place: &Place, selector: &Selector, reads: bool) -> Seen {
+    let found: Result<Option<(Digest, Option<Manifest>)>, Failure> = if reads {
+        let manifest = place.manifest(selector.clone()).await;
+        manifest.map(|found| found.map(|manifest| (manifest.digest(), Some(manifest))))
+    } else {
+        place.resolve(selector).await.map(|found| found.map(|digest| (digest, None)))
+    };
+    match found {
+        Ok(Some((digest, manifest))) => Seen { state: SourceState::Found(digest), manifest },
+        Ok(None) => Seen { state: SourceState::Missing, manifest: None },
+        Err(failure) => Seen { state: SourceState::Unreadable(failure), manifest: None },
+    }
+}
