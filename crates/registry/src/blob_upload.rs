@@ -39,9 +39,12 @@ pub enum Upload {
 /// An upload that the registry waits for.
 #[derive(Debug)]
 pub struct UploadSession {
-    repository: RepositoryClient,
-    digest: Digest,
-    url: Url,
+    pub(crate) repository: RepositoryClient,
+    pub(crate) digest: Digest,
+    /// Where to send what comes next.
+    pub(crate) url: Url,
+    /// How many bytes were to be sent in all, as far as that is known.
+    pub(crate) size: u64,
     /// The registry takes no smaller part of a blob, in bytes (`OCI-Chunk-Min-Length`).
     smallest_chunk: usize,
 }
@@ -49,7 +52,7 @@ pub struct UploadSession {
 /// The ways to send a blob, each a bit more laborious than the one before.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
-enum Way {
+pub(crate) enum Way {
     /// One PUT.
     Put,
     /// One PATCH, and a PUT that ends it.
@@ -142,35 +145,37 @@ impl RepositoryClient {
         let url = location(&self.endpoint, answer).await?.ok_or_else(|| {
             Failure::new(ErrorKind::Protocol, "the registry does not say where to upload to")
         })?;
-        Ok(UploadSession { repository: self.clone(), digest: *digest, url, smallest_chunk })
+        let (repository, digest) = (self.clone(), *digest);
+        Ok(UploadSession { repository, digest, url, size: 0, smallest_chunk })
     }
 }
 
 impl UploadSession {
-    /// Sends the content, exactly `size` bytes, and makes it the blob. The session ends in any
-    /// case.
+    /// Sends the content, exactly `size` bytes, and makes it the blob. After an error the session
+    /// may be taken up again with [`UploadSession::received`]; otherwise [`UploadSession::cancel`]
+    /// it.
     ///
     /// # Errors
     /// [`Error`]. Where the content could not be read, its kind is [`ErrorKind::Content`] and its
     /// source is the error of the content; it is temporary if that was one of this crate and is.
     /// A temporary error may go away with a new session.
-    pub async fn put<S, E>(mut self, size: u64, content: S) -> Result<(), Error>
+    pub async fn put<S, E>(&mut self, size: u64, content: S) -> Result<(), Error>
     where
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
         let way = Way::of(self.endpoint());
+        self.size = size;
         let sent = match way {
             // HTTP has no body of no bytes to watch over.
             _ if size == 0 => self.put_nothing(content).await,
             Way::Put => self.put_whole(size, content).await,
-            Way::Patch => self.patch_whole(size, content).await,
-            Way::Chunks => self.patch_chunks(size, content).await,
+            Way::Patch => self.patch_whole(0, size, content).await,
+            Way::Chunks => self.patch_chunks(0, size, content).await,
         };
         let Err(failure) = sent else { return Ok(()) };
         let asked = uploading(&self.repository, &self.digest);
         let failure = self.reconsider(way, failure);
-        self.cancel().await;
         Err(Error::new(asked, failure))
     }
 
@@ -184,7 +189,7 @@ impl UploadSession {
         }
     }
 
-    async fn put_nothing<S, E>(&self, content: S) -> Result<(), Failure>
+    pub(crate) async fn put_nothing<S, E>(&self, content: S) -> Result<(), Failure>
     where
         S: Stream<Item = Result<Bytes, E>>,
         E: Into<Box<dyn StdError + Send + Sync>>,
@@ -202,29 +207,39 @@ impl UploadSession {
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let answer = self.stream(Method::PUT, self.final_url(), size, content).await?;
+        let answer = self.stream(Method::PUT, self.final_url(), 0, size, content).await?;
         check_digest(&answer.headers, &self.digest)
     }
 
-    async fn patch_whole<S, E>(&mut self, size: u64, content: S) -> Result<(), Failure>
+    pub(crate) async fn patch_whole<S, E>(
+        &mut self,
+        offset: u64,
+        size: u64,
+        content: S,
+    ) -> Result<(), Failure>
     where
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let answer = self.stream(Method::PATCH, self.url.clone(), size, content).await?;
+        let answer = self.stream(Method::PATCH, self.url.clone(), offset, size, content).await?;
         self.moved(&answer).await?;
         self.commit().await
     }
 
-    async fn patch_chunks<S, E>(&mut self, size: u64, content: S) -> Result<(), Failure>
+    pub(crate) async fn patch_chunks<S, E>(
+        &mut self,
+        offset: u64,
+        size: u64,
+        content: S,
+    ) -> Result<(), Failure>
     where
         S: Stream<Item = Result<Bytes, E>>,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
         let largest = self.smallest_chunk.clamp(CHUNK, LARGEST_CHUNK);
-        let (body, watch) = UploadBody::new(size, content);
+        let (body, watch) = UploadBody::new(size - offset, content);
         let mut body = pin!(body);
-        let (mut chunk, mut sent) = (BytesMut::new(), 0);
+        let (mut chunk, mut sent) = (BytesMut::new(), offset);
         while let Some(piece) = body.next().await {
             let Ok(mut piece) = piece else { break };
             while !piece.is_empty() {
@@ -247,8 +262,7 @@ impl UploadSession {
     /// Sends the part that begins at `start`, and returns its length.
     async fn patch(&mut self, start: u64, part: Bytes) -> Result<u64, Failure> {
         let length = part.len() as u64;
-        let range = HeaderValue::from_str(&format!("{start}-{}", start + length - 1))
-            .map_err(|error| Failure::new(ErrorKind::Protocol, error.to_string()))?;
+        let range = chunk_range(start, start + length)?;
         // A part that was taken but not answered would be refused the second time.
         let request = Request::new(Method::PATCH, self.url.clone(), self.access())
             .header(CONTENT_TYPE, octets())
@@ -274,6 +288,7 @@ impl UploadSession {
         &self,
         method: Method,
         url: Url,
+        offset: u64,
         size: u64,
         content: S,
     ) -> Result<Answer, Failure>
@@ -282,9 +297,12 @@ impl UploadSession {
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
         let endpoint = self.endpoint();
-        let (body, watch) = UploadBody::new(size, content);
-        let request = Request::new(method, url, self.access()).header(CONTENT_TYPE, octets());
-        let sent = endpoint.send_once(request, reqwest::Body::wrap_stream(body), size);
+        let (body, watch) = UploadBody::new(size - offset, content);
+        let mut request = Request::new(method, url, self.access()).header(CONTENT_TYPE, octets());
+        if offset > 0 {
+            request = request.header(CONTENT_RANGE, chunk_range(offset, size)?);
+        }
+        let sent = endpoint.send_once(request, reqwest::Body::wrap_stream(body), size - offset);
         let sent = tokio::select! {
             sent = sent => sent,
             failure = watch.stalled(&endpoint.timeouts) => Err(failure),
@@ -314,7 +332,7 @@ impl UploadSession {
     }
 
     /// The registry may name another place for what comes next.
-    async fn moved(&mut self, answer: &Answer) -> Result<(), Failure> {
+    pub(crate) async fn moved(&mut self, answer: &Answer) -> Result<(), Failure> {
         if let Some(url) = location(self.endpoint(), answer).await? {
             self.url = url;
         }
@@ -327,17 +345,17 @@ impl UploadSession {
         url
     }
 
-    fn endpoint(&self) -> &std::sync::Arc<Endpoint> {
+    pub(crate) fn endpoint(&self) -> &std::sync::Arc<Endpoint> {
         &self.repository.endpoint
     }
 
-    fn access(&self) -> Access {
+    pub(crate) fn access(&self) -> Access {
         self.repository.push()
     }
 }
 
 impl Way {
-    fn of(endpoint: &Endpoint) -> Self {
+    pub(crate) fn of(endpoint: &Endpoint) -> Self {
         match endpoint.learned.upload_way.load(Ordering::Relaxed) {
             0 => Self::Put,
             1 => Self::Patch,
@@ -359,8 +377,14 @@ impl Way {
     }
 }
 
-fn uploading(repository: &RepositoryClient, digest: &Digest) -> String {
+pub(crate) fn uploading(repository: &RepositoryClient, digest: &Digest) -> String {
     format!("uploading the blob `{}@{digest}`", repository.name())
+}
+
+/// The Content-Range of a chunk from `start` up to `end`, which is not part of it.
+fn chunk_range(start: u64, end: u64) -> Result<HeaderValue, Failure> {
+    HeaderValue::from_str(&format!("{start}-{}", end.saturating_sub(1)))
+        .map_err(|error| Failure::new(ErrorKind::Protocol, error.to_string()))
 }
 
 fn octets() -> HeaderValue {

@@ -59,6 +59,8 @@ pub(crate) struct Endpoint {
 pub(crate) struct Learned {
     /// How many mounts failed with an error since the last that did not.
     pub(crate) failed_mounts: AtomicU32,
+    /// How many broken uploads in a row could not be taken up again.
+    pub(crate) failed_resumes: AtomicU32,
     /// The way it takes blobs; see `blob_upload`.
     pub(crate) upload_way: AtomicU8,
     /// Whether the registry may have the referrers API, as the first request of it told.

@@ -10,9 +10,11 @@
 
 mod answer;
 mod auth;
+mod blob_part;
 mod blob_read;
 mod blob_upload;
 mod client;
+mod content_range;
 mod credential;
 mod endpoint;
 mod error;
@@ -30,6 +32,7 @@ mod tags;
 mod tls;
 mod transport;
 mod upload_body;
+mod upload_resume;
 
 pub use blob_read::BlobReader;
 pub use blob_upload::{Upload, UploadSession};

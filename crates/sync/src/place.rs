@@ -248,22 +248,53 @@ impl Place {
                 .map(|reader| {
                     reader.map(move |piece| piece.map_err(|e| Failure::registry(side, &e))).boxed()
                 }),
-            Store::Layout(layout) => layout
-                .read_blob(&blob.digest, 0)
-                .await
-                .map_err(self.layout())?
-                .map(|reader| verified(side, blob, reader)),
-            Store::Archive(archive) => archive
-                .read_blob(&blob.digest, 0)
-                .await
-                .map_err(self.layout())?
-                .map(|reader| verified(side, blob, reader)),
-            Store::Growing(_) | Store::Nothing => None,
+            _ => self.read_layout(blob, 0).await?.map(|reader| verified(side, blob, reader)),
         };
-        content.ok_or_else(|| {
-            let message = format!("the manifest names blob {}, which is not there", blob.digest);
-            Failure::new(side, Class::Content, message)
-        })
+        content.ok_or_else(|| self.no_such_blob(blob))
+    }
+
+    /// A blob's content from an offset on; the digest of the whole is not checked.
+    pub(crate) async fn read_rest(
+        &self,
+        blob: &Descriptor,
+        offset: u64,
+    ) -> Result<BlobContent, Failure> {
+        let content = match &self.store {
+            Store::Registry(remote) => remote
+                .client
+                .read_blob_from(&blob.digest, blob.size, offset)
+                .await
+                .map_err(self.registry())?
+                .map(|reader| {
+                    let side = self.side;
+                    reader.map(move |piece| piece.map_err(|e| Failure::registry(side, &e))).boxed()
+                }),
+            _ => self.read_layout(blob, offset).await?,
+        };
+        content.ok_or_else(|| self.no_such_blob(blob))
+    }
+
+    /// A blob of a layout, from an offset on, unchecked.
+    async fn read_layout(
+        &self,
+        blob: &Descriptor,
+        offset: u64,
+    ) -> Result<Option<BlobContent>, Failure> {
+        let reader = match &self.store {
+            Store::Layout(layout) => layout.read_blob(&blob.digest, offset).await,
+            Store::Archive(archive) => archive.read_blob(&blob.digest, offset).await,
+            Store::Registry(_) | Store::Growing(_) | Store::Nothing => return Ok(None),
+        };
+        let side = self.side;
+        let reader = reader.map_err(self.layout())?;
+        Ok(reader.map(|reader| {
+            reader.map(move |piece| piece.map_err(|e| Failure::layout(side, &e))).boxed()
+        }))
+    }
+
+    fn no_such_blob(&self, blob: &Descriptor) -> Failure {
+        let message = format!("the manifest names blob {}, which is not there", blob.digest);
+        Failure::new(self.side, Class::Content, message)
     }
 
     /// Stores a manifest by its digest; says whether the place lists it by its subject, which is

@@ -1,11 +1,11 @@
-//! Moves one blob from a source to its targets, reading it once, and beginning again where what
-//! broke is temporary.
+//! Moves one blob from a source to its targets, reading it once, and going on where what broke is
+//! temporary.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::StreamExt;
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use oci::{Descriptor, Digest};
 
 use crate::place::{BlobContent, Place, Start, Upload};
@@ -29,111 +29,157 @@ pub(crate) struct Sink<'a> {
 
 /// Streams the blob from `source` to all sinks, and returns what became of each, in their order.
 ///
-/// A cut download resumes inside its reader; here a broken upload begins again, with a new session
-/// and a new reading, together with all others that broke.
+/// A cut download resumes inside its reader. A broken upload goes on where it broke, if its place
+/// kept what it got; else it begins again, with a new session, together with all others that broke.
 pub(crate) async fn blob(
     source: &Place,
     blob: &Descriptor,
     sinks: Vec<Sink<'_>>,
 ) -> Vec<Result<(), Failure>> {
     let mut ended: Vec<Option<Result<(), Failure>>> = sinks.iter().map(|_| None).collect();
-    let mut under_way: Vec<(usize, Sink<'_>)> = sinks.into_iter().enumerate().collect();
-    let mut attempt = 1;
-    while !under_way.is_empty() {
-        let passed: Vec<Arc<AtomicU64>> = under_way.iter().map(|_| Arc::default()).collect();
-        let results = once(source, blob, &mut under_way, &passed).await;
-        let sinks = std::mem::take(&mut under_way);
-        for (((number, sink), passed), result) in sinks.into_iter().zip(passed).zip(results) {
+    let mut under_way: Vec<Attempt<'_>> =
+        sinks.into_iter().enumerate().map(|(number, sink)| Attempt::first(number, sink)).collect();
+    for attempt in 1.. {
+        let (mut resumed, mut whole): (Vec<_>, Vec<_>) =
+            under_way.into_iter().partition(|attempt| attempt.kept.is_some());
+        let rests = join_all(resumed.iter_mut().map(|attempt| attempt.rest(source, blob)));
+        let (rests, wholes) = join(rests, together(source, blob, &mut whole)).await;
+        under_way = Vec::new();
+        let results = rests.into_iter().chain(wholes);
+        for (mut sink, result) in resumed.into_iter().chain(whole).zip(results) {
             match result {
                 Err(failure) if failure.temporary && attempt < sink.progress.attempts => {
-                    sink.progress.listener.hear(&Event::BlobRetried {
-                        item: sink.progress.item,
-                        digest: blob.digest,
-                        lost: passed.load(Ordering::Relaxed),
-                        reason: failure.to_string(),
-                    });
-                    under_way.push((number, sink));
+                    sink.broke(blob, &failure).await;
+                    under_way.push(sink);
                 }
                 result => {
-                    if let Some(ended) = ended.get_mut(number) {
+                    if let (Err(_), Some(upload)) = (&result, sink.upload) {
+                        upload.cancel().await;
+                    }
+                    if let Some(ended) = ended.get_mut(sink.number) {
                         *ended = Some(result);
                     }
                 }
             }
         }
         // The client has already waited where the other side asked for it.
-        attempt += 1;
+        if under_way.is_empty() {
+            break;
+        }
     }
     ended.into_iter().flatten().collect()
 }
 
-/// One reading of the blob for all sinks.
-async fn once(
-    source: &Place,
-    blob: &Descriptor,
-    sinks: &mut [(usize, Sink<'_>)],
-    passed: &[Arc<AtomicU64>],
-) -> Vec<Result<(), Failure>> {
-    let started = join_all(sinks.iter_mut().map(|(_, sink)| async {
-        match sink.upload.take() {
-            Some(upload) => Ok(Some(upload)),
-            None => match sink.place.start(blob, None).await? {
-                Start::Upload(upload) => Ok(Some(upload)),
-                Start::Taken => Ok(None),
-            },
-        }
-    }));
-    let started: Vec<Result<Option<Upload>, Failure>> = started.await;
-    let writers = started.iter().filter(|started| matches!(started, Ok(Some(_)))).count();
-    let mut contents = if writers == 0 {
-        Vec::new()
-    } else {
-        match source.read_blob(blob).await {
-            Ok(content) => tee::split(content, writers),
-            Err(failure) => {
-                return join_all(started.into_iter().map(|started| async {
-                    if let Some(upload) = started? {
-                        upload.cancel().await;
-                    }
-                    Err(failure.clone())
-                }))
-                .await;
-            }
-        }
-    };
-    let mut writes = Vec::with_capacity(started.len());
-    for ((started, (_, sink)), passed) in started.into_iter().zip(&*sinks).zip(passed) {
-        let content = match &started {
-            Ok(Some(_)) => contents.pop(),
-            _ => None,
-        };
-        writes.push(async move {
-            match (started?, content) {
-                (Some(upload), Some(content)) => {
-                    let (progress, passed) = (sink.progress.clone(), Arc::clone(passed));
-                    upload.write(counted(content, blob.digest, progress, passed)).await
-                }
-                _ => Ok(()),
-            }
-        });
-    }
-    join_all(writes).await
+/// One sink and how far it came.
+struct Attempt<'a> {
+    number: usize,
+    place: &'a Place,
+    progress: &'a Progress,
+    upload: Option<Upload>,
+    /// How many bytes the place has kept of what broke.
+    kept: Option<u64>,
+    /// How many bytes the listener was told of, less those that were lost.
+    passed: Arc<AtomicU64>,
 }
 
-/// Tells the listener of every piece that passes.
-fn counted(
-    content: BlobContent,
-    digest: Digest,
-    progress: Progress,
-    passed: Arc<AtomicU64>,
-) -> BlobContent {
-    content
-        .inspect(move |piece| {
-            if let Ok(piece) = piece {
-                let bytes = piece.len() as u64;
-                passed.fetch_add(bytes, Ordering::Relaxed);
-                progress.listener.hear(&Event::BlobProgress { item: progress.item, digest, bytes });
+impl<'a> Attempt<'a> {
+    fn first(number: usize, sink: Sink<'a>) -> Self {
+        let Sink { place, progress, upload } = sink;
+        Self { number, place, progress, upload, kept: None, passed: Arc::default() }
+    }
+
+    /// An upload to write to; none where the place has the blob by now.
+    async fn begin(&mut self, blob: &Descriptor) -> Result<Option<&mut Upload>, Failure> {
+        if self.upload.is_none() {
+            match self.place.start(blob, None).await? {
+                Start::Upload(upload) => self.upload = Some(upload),
+                Start::Taken => return Ok(None),
             }
-        })
-        .boxed()
+        }
+        Ok(self.upload.as_mut())
+    }
+
+    /// Sends what the place has not kept.
+    async fn rest(&mut self, source: &Place, blob: &Descriptor) -> Result<(), Failure> {
+        let (Some(offset), Some(_)) = (self.kept, &self.upload) else { return Ok(()) };
+        let content = source.read_rest(blob, offset).await?;
+        let content = self.counted(content, blob.digest);
+        match &mut self.upload {
+            Some(upload) => upload.write_rest(offset, content).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Finds out what was kept, and says what was lost.
+    async fn broke(&mut self, blob: &Descriptor, failure: &Failure) {
+        self.kept = match &mut self.upload {
+            Some(upload) => upload.kept().await,
+            None => None,
+        };
+        if self.kept.is_none()
+            && let Some(upload) = self.upload.take()
+        {
+            upload.cancel().await;
+        }
+        let kept = self.kept.unwrap_or(0);
+        let lost = self.passed.swap(kept, Ordering::Relaxed).saturating_sub(kept);
+        self.progress.listener.hear(&Event::BlobRetried {
+            item: self.progress.item,
+            digest: blob.digest,
+            lost,
+            reason: failure.to_string(),
+        });
+    }
+
+    /// Tells the listener of every piece that passes.
+    fn counted(&self, content: BlobContent, digest: Digest) -> BlobContent {
+        let (progress, passed) = (self.progress.clone(), Arc::clone(&self.passed));
+        let item = progress.item;
+        content
+            .inspect(move |piece| {
+                if let Ok(piece) = piece {
+                    let bytes = piece.len() as u64;
+                    passed.fetch_add(bytes, Ordering::Relaxed);
+                    progress.listener.hear(&Event::BlobProgress { item, digest, bytes });
+                }
+            })
+            .boxed()
+    }
+}
+
+/// One reading of the blob for all of them.
+async fn together(
+    source: &Place,
+    blob: &Descriptor,
+    attempts: &mut [Attempt<'_>],
+) -> Vec<Result<(), Failure>> {
+    let begun = join_all(
+        attempts
+            .iter_mut()
+            .map(|attempt| async { attempt.begin(blob).await.map(|upload| upload.is_some()) }),
+    );
+    let begun = begun.await;
+    let writers = begun.iter().filter(|begun| matches!(begun, Ok(true))).count();
+    let mut contents = match writers {
+        0 => Vec::new(),
+        _ => match source.read_blob(blob).await {
+            Ok(content) => tee::split(content, writers),
+            Err(failure) => return begun.iter().map(|_| Err(failure.clone())).collect(),
+        },
+    };
+    let writes = attempts.iter_mut().zip(begun).map(|(attempt, begun)| {
+        let content = if matches!(begun, Ok(true)) { contents.pop() } else { None };
+        async move {
+            let content = match (begun, content) {
+                (Err(failure), _) => return Err(failure),
+                (Ok(_), None) => return Ok(()),
+                (Ok(_), Some(content)) => attempt.counted(content, blob.digest),
+            };
+            match &mut attempt.upload {
+                Some(upload) => upload.write(content).await,
+                None => Ok(()),
+            }
+        }
+    });
+    join_all(writes.collect::<Vec<_>>()).await
 }

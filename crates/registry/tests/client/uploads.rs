@@ -26,7 +26,12 @@ pub(crate) async fn upload(
     let size = content.len() as u64;
     let pieces: Vec<_> =
         content.chunks(1000).map(|piece| io::Result::Ok(Bytes::copy_from_slice(piece))).collect();
-    start(to, digest).await?.put(size, stream::iter(pieces)).await
+    let mut session = start(to, digest).await?;
+    let done = session.put(size, stream::iter(pieces)).await;
+    if done.is_err() {
+        session.cancel().await;
+    }
+    done
 }
 
 fn made(size: usize) -> (Digest, Bytes) {
@@ -160,7 +165,7 @@ async fn content_that_breaks_is_told_from_a_registry_that_does() {
     ];
     let words = ["the disk broke", "ended after 1000 of 2000 bytes", "more than 2000 bytes"];
     for (pieces, words) in cases.into_iter().zip(words) {
-        let session = start(&a, digest).await.unwrap();
+        let mut session = start(&a, digest).await.unwrap();
         let result = session.put(2000, stream::iter(pieces)).await;
         if words.starts_with("more") && result.is_ok() {
             // All that was promised had been sent; nobody asked for more.
@@ -171,7 +176,6 @@ async fn content_that_breaks_is_told_from_a_registry_that_does() {
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains(words), "{source}");
     }
-    assert!(registry.log().count("DELETE", path::UPLOADS) >= 2);
 }
 
 #[tokio::test]
@@ -200,7 +204,7 @@ async fn a_token_that_expires_before_the_put_makes_it_temporary() {
     let a =
         client(settings(), Known::user("secret")).repository(&registry.host(), &repository("a"));
     let (digest, content) = made(1000);
-    let session = start(&a, digest).await.unwrap();
+    let mut session = start(&a, digest).await.unwrap();
     registry.revoke_tokens();
     let error =
         session.put(1000, stream::iter([io::Result::Ok(content.clone())])).await.unwrap_err();

@@ -1,6 +1,5 @@
 //! A layout's content, checked on the way; a registry's reader does so itself.
 
-use bytes::Bytes;
 use futures::StreamExt;
 use oci::{Descriptor, Mismatch, Verifier};
 
@@ -11,16 +10,12 @@ use crate::{Class, Failure, Side};
 ///
 /// The last piece is given only when all is well with the whole: whoever sends it on with a known
 /// length does not ask for more after it.
-pub(super) fn verified(
-    side: Side,
-    blob: &Descriptor,
-    content: impl futures::Stream<Item = Result<Bytes, layout::Error>> + Send + 'static,
-) -> BlobContent {
+pub(super) fn verified(side: Side, blob: &Descriptor, content: BlobContent) -> BlobContent {
     let Descriptor { digest, size, .. } = *blob;
     let wrong = move |mismatch: Mismatch| {
         Failure::new(side, Class::Content, format!("blob {digest}: {mismatch}"))
     };
-    let state = (content.boxed(), Verifier::new(digest, Some(size)));
+    let state = (content, Verifier::new(digest, Some(size)));
     futures::stream::try_unfold(state, move |(mut content, mut verifier)| async move {
         match content.next().await {
             Some(Ok(piece)) => {
@@ -30,7 +25,7 @@ pub(super) fn verified(
                 }
                 Ok(Some((piece, (content, verifier))))
             }
-            Some(Err(error)) => Err(Failure::layout(side, &error)),
+            Some(Err(failure)) => Err(failure),
             None => verifier.finish().map(|()| None).map_err(wrong),
         }
     })

@@ -62,29 +62,18 @@ impl Place {
 
 impl Upload {
     /// Sends the whole content.
-    pub(crate) async fn write(self, content: BlobContent) -> Result<(), Failure> {
-        let Self { place, blob, session } = self;
-        let (digest, size) = (blob.digest, Some(blob.size));
+    pub(crate) async fn write(&mut self, content: BlobContent) -> Result<(), Failure> {
+        let (place, digest, size) = (&self.place, self.blob.digest, Some(self.blob.size));
         let written = |done: Result<(), layout::WriteError<Failure>>| match done {
             Ok(()) => Ok(()),
             Err(layout::WriteError::Content(failure)) => Err(failure),
             Err(layout::WriteError::Layout(error)) => Err(place.layout()(error)),
         };
-        match (&place.store, session) {
+        match (&place.store, &mut self.session) {
             (Store::Registry(_), Some(session)) => {
-                // The upload reports a broken source as its own failure; the source knows better.
-                let broken = Arc::new(OnceLock::new());
-                let slot = Arc::clone(&broken);
-                let content = content.inspect(move |piece| {
-                    if let Err(failure) = piece {
-                        let _ = slot.set(failure.clone());
-                    }
-                });
-                let done = session.put(blob.size, content).await;
-                match broken.get() {
-                    Some(failure) => Err(failure.clone()),
-                    None => done.map_err(place.registry()),
-                }
+                let (content, broken) = watched(content);
+                let sent = session.put(self.blob.size, content).await;
+                told(place, sent, &broken)
             }
             (Store::Layout(layout), _) => written(layout.write_blob(&digest, size, content).await),
             (Store::Growing(archive), _) => {
@@ -96,10 +85,55 @@ impl Upload {
         }
     }
 
+    /// How many bytes the place has kept of what broke; none where it keeps nothing.
+    pub(crate) async fn kept(&mut self) -> Option<u64> {
+        // If it does not say, it is begun anew.
+        let received = self.session.as_mut()?.received().await.ok()??;
+        (received > 0 && received <= self.blob.size).then_some(received)
+    }
+
+    /// Sends what comes after the bytes that were kept. The place checks the digest of the whole.
+    pub(crate) async fn write_rest(
+        &mut self,
+        offset: u64,
+        content: BlobContent,
+    ) -> Result<(), Failure> {
+        let Some(session) = &mut self.session else { return Err(self.place.not_writable()) };
+        let (content, broken) = watched(content);
+        let sent = session.put_rest(offset, self.blob.size, content).await;
+        told(&self.place, sent, &broken)
+    }
+
     /// Gives it up, and tells the place so.
     pub(crate) async fn cancel(self) {
         if let Some(session) = self.session {
             session.cancel().await;
         }
+    }
+}
+
+/// What was wrong with content that was being sent.
+type Broken = Arc<OnceLock<Failure>>;
+
+/// An upload reports broken content as its own failure; the source knows better.
+fn watched(content: BlobContent) -> (BlobContent, Broken) {
+    let broken = Broken::default();
+    let slot = Arc::clone(&broken);
+    let content = content.inspect(move |piece| {
+        if let Err(failure) = piece {
+            let _ = slot.set(failure.clone());
+        }
+    });
+    (content.boxed(), broken)
+}
+
+fn told(
+    place: &Place,
+    sent: Result<(), registry::Error>,
+    broken: &OnceLock<Failure>,
+) -> Result<(), Failure> {
+    match broken.get() {
+        Some(failure) => Err(failure.clone()),
+        None => sent.map_err(place.registry()),
     }
 }
