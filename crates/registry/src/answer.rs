@@ -27,6 +27,8 @@ pub(crate) struct Answer {
 pub(crate) struct Opened {
     pub(crate) response: reqwest::Response,
     pub(crate) url: Url,
+    /// Whether that is not what was asked first.
+    pub(crate) redirected: bool,
     /// Who answered.
     pub(crate) server: String,
     pub(crate) idle: Duration,

@@ -1,15 +1,15 @@
-//! [`Part`]: a stretch of a blob over one connection, which goes on by itself where that broke.
+//! [`Part`]: a stretch of a blob over one connection at a time, which goes on where that broke.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use http::header::RANGE;
-use http::{HeaderValue, Method, StatusCode};
-use oci::Digest;
+use tokio::sync::oneshot;
 
 use crate::answer::Opened;
-use crate::content_range::ContentRange;
-use crate::endpoint::Request;
+use crate::blob_source::{BlobSource, Turn};
 use crate::error::{ErrorKind, Failure};
-use crate::repository::RepositoryClient;
 use crate::retry::pauses;
 
 /// So much must have come since the last break for it to count as the first again, in bytes.
@@ -17,59 +17,116 @@ const PROGRESS: u64 = 1024 * 1024;
 
 /// A stretch of a blob on its way.
 pub(crate) struct Part {
-    repository: RepositoryClient,
-    digest: Digest,
-    /// The size of the whole blob, where it is known.
-    size: Option<u64>,
+    source: Arc<BlobSource>,
     /// Where the next byte lies that is given out.
     position: u64,
-    /// Bytes that lie before that and come again.
+    /// Where the stretch ends; none where it is all that is left, however much comes.
+    end: Option<u64>,
+    /// Bytes that lie before the position and come again.
     skip: u64,
-    opened: Option<Opened>,
+    stream: Stream,
     breaks: u32,
     position_at_break: u64,
 }
 
+enum Stream {
+    /// Not asked for, or broken.
+    None,
+    /// Being asked for by somebody else, who may fail.
+    Coming(oneshot::Receiver<Opened>),
+    Open(Box<Opened>),
+    Done,
+}
+
 impl Part {
-    /// The rest of a blob from `position` on, which `opened` brings after `skip` bytes.
-    pub(crate) fn new(
-        repository: RepositoryClient,
-        digest: Digest,
-        size: Option<u64>,
+    /// All of a blob from `position` on, which `opened` brings after `skip` bytes.
+    pub(crate) fn rest(
+        source: Arc<BlobSource>,
         position: u64,
         (opened, skip): (Opened, u64),
     ) -> Self {
-        Self {
-            repository,
-            digest,
-            size,
-            position,
-            skip,
-            opened: Some(opened),
-            breaks: 0,
-            position_at_break: position,
+        Self { skip, stream: Stream::Open(Box::new(opened)), ..Self::new(source, position, None) }
+    }
+
+    /// A range, which `opened` brings.
+    pub(crate) fn range(source: Arc<BlobSource>, range: Range<u64>, opened: Opened) -> Self {
+        Self { stream: Stream::Open(Box::new(opened)), ..Self::later(source, range) }
+    }
+
+    /// A range that somebody else asks for.
+    pub(crate) fn coming(
+        source: Arc<BlobSource>,
+        range: Range<u64>,
+        opened: oneshot::Receiver<Opened>,
+    ) -> Self {
+        Self { stream: Stream::Coming(opened), ..Self::later(source, range) }
+    }
+
+    /// A range that is not asked for before it is wanted.
+    pub(crate) fn later(source: Arc<BlobSource>, range: Range<u64>) -> Self {
+        Self::new(source, range.start, Some(range.end))
+    }
+
+    fn new(source: Arc<BlobSource>, position: u64, end: Option<u64>) -> Self {
+        let (stream, position_at_break) = (Stream::None, position);
+        Self { source, position, end, skip: 0, stream, breaks: 0, position_at_break }
+    }
+
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Where it ends, as far as that is known.
+    pub(crate) fn end(&self) -> Option<u64> {
+        self.end.or(self.source.size)
+    }
+
+    /// The next piece; none at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        loop {
+            match self.piece().await {
+                Ok(piece) => return Ok(piece),
+                Err(cause) => self.resume(&cause).await?,
+            }
         }
     }
 
-    /// The next piece; none at the end. After the end, or an error, nothing comes.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+    /// The next piece; none at the end. After an error [`Part::resume`] goes on.
+    pub(crate) async fn piece(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
-            let Some(opened) = &mut self.opened else { return Ok(None) };
-            match opened.piece().await {
+            let opened = match &mut self.stream {
+                Stream::Open(opened) => opened,
+                Stream::Done => return Ok(None),
+                Stream::Coming(coming) => {
+                    let came = coming.await;
+                    self.stream =
+                        came.map_or(Stream::None, |opened| Stream::Open(Box::new(opened)));
+                    continue;
+                }
+                Stream::None => {
+                    self.open().await?;
+                    continue;
+                }
+            };
+            let came = opened.piece().await;
+            let at_end = self.end().is_none_or(|end| self.position >= end);
+            match came {
                 Ok(Some(piece)) => {
                     let piece = self.take(piece);
                     if !piece.is_empty() {
                         return Ok(Some(piece));
                     }
                 }
-                Ok(None) if self.size.is_none_or(|size| self.position >= size) => {
-                    self.opened = None;
-                }
+                Ok(None) if at_end => self.stream = Stream::Done,
                 // Without a word the server said all, but it was not all.
-                Ok(None) => self.resume(None).await?,
+                Ok(None) => {
+                    let (position, end) = (self.position, self.end().unwrap_or_default());
+                    let message = format!("the content ended after {position} of {end} bytes");
+                    return Err(Failure::new(ErrorKind::Content, message).temporary());
+                }
                 // All came, and then the connection broke.
-                Err(_) if self.size == Some(self.position) => self.opened = None,
-                Err(failure) => self.resume(Some(failure)).await?,
+                Err(_) if at_end && self.end().is_some() => self.stream = Stream::Done,
+                Err(failure) => return Err(failure),
             }
         }
     }
@@ -77,85 +134,54 @@ impl Part {
     fn take(&mut self, mut piece: Bytes) -> Bytes {
         let skipped = self.skip.min(piece.len() as u64);
         self.skip -= skipped;
-        let piece = piece.split_off(usize::try_from(skipped).unwrap_or(piece.len()));
+        let mut piece = piece.split_off(usize::try_from(skipped).unwrap_or(piece.len()));
+        if let Some(end) = self.end {
+            let left = end - self.position;
+            piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            if piece.len() as u64 == left {
+                self.stream = Stream::Done;
+            }
+        }
         self.position += piece.len() as u64;
+        self.source.arrived.fetch_add(piece.len() as u64, Ordering::Relaxed);
         piece
     }
 
-    /// Goes on where the content broke off, for `cause` or too early.
-    async fn resume(&mut self, cause: Option<Failure>) -> Result<(), Failure> {
-        let position = self.position;
-        let cause = cause.unwrap_or_else(|| {
-            let size = self.size.unwrap_or_default();
-            let message = format!("the content ended after {position} of {size} bytes");
-            Failure::new(ErrorKind::Content, message).temporary()
-        });
+    /// Goes on where the content broke off for `cause`, or fails of it.
+    pub(crate) async fn resume(&mut self, cause: &Failure) -> Result<(), Failure> {
         // The permit is given back before another is waited for.
-        self.opened = None;
-        let endpoint = &self.repository.endpoint;
-        if position - self.position_at_break >= PROGRESS {
+        self.stream = Stream::None;
+        let endpoint = &self.source.repository.endpoint;
+        if self.position - self.position_at_break >= PROGRESS {
             self.breaks = 0;
         }
-        self.position_at_break = position;
+        self.position_at_break = self.position;
         self.breaks += 1;
-        if self.breaks >= endpoint.attempts {
-            return Err(cause);
+        if self.breaks >= endpoint.attempts || !cause.is_temporary() || cause.is_exhausted() {
+            return Err(cause.clone());
         }
-        let cause = cause.message();
-        tracing::debug!(target: "registry", digest = %self.digest, position, cause, "going on");
+        let (digest, position, cause) = (&self.source.digest, self.position, cause.message());
+        tracing::debug!(target: "registry", %digest, position, cause, "going on");
         if let Some(pause) = pauses(&endpoint.retry).nth(self.breaks as usize - 1) {
             tokio::time::sleep(pause).await;
         }
-        let (opened, skip) = self.repository.open_rest(&self.digest, position, self.size).await?;
-        (self.opened, self.skip) = (Some(opened), skip);
+        self.open().await
+    }
+
+    /// Asks for what is left.
+    async fn open(&mut self) -> Result<(), Failure> {
+        if let Some(end) = self.end
+            && !self.source.no_ranges.load(Ordering::Relaxed)
+        {
+            let range = self.position..end;
+            if let Some(opened) = self.source.open_range(&range, Turn::Needed).await? {
+                (self.stream, self.skip) = (Stream::Open(Box::new(opened)), 0);
+                return Ok(());
+            }
+        }
+        self.end = None;
+        let (opened, skip) = self.source.open_rest(self.position).await?;
+        (self.stream, self.skip) = (Stream::Open(Box::new(opened)), skip);
         Ok(())
-    }
-}
-
-impl RepositoryClient {
-    /// Asks for a blob's content from `offset` on; says how many bytes before that come first.
-    pub(crate) async fn open_rest(
-        &self,
-        digest: &Digest,
-        offset: u64,
-        size: Option<u64>,
-    ) -> Result<(Opened, u64), Failure> {
-        if offset == 0 {
-            return Ok((self.open_blob(digest, None).await?, 0));
-        }
-        let opened = match self.open_blob(digest, Some(&format!("bytes={offset}-"))).await {
-            // A server that knows no ranges, or not this one: from the beginning, then.
-            Err(failure) if failure.is(StatusCode::RANGE_NOT_SATISFIABLE) => {
-                return Ok((self.open_blob(digest, None).await?, offset));
-            }
-            result => result?,
-        };
-        if opened.response.status() != StatusCode::PARTIAL_CONTENT {
-            return Ok((opened, offset));
-        }
-        match ContentRange::of(opened.response.headers()) {
-            Some(range) if range.continues(offset, size) => Ok((opened, 0)),
-            // Another part than was asked for (openai/tart#1255).
-            _ => {
-                drop(opened);
-                Ok((self.open_blob(digest, None).await?, offset))
-            }
-        }
-    }
-
-    /// Asks for a blob's content, or for this range of it.
-    pub(crate) async fn open_blob(
-        &self,
-        digest: &Digest,
-        range: Option<&str>,
-    ) -> Result<Opened, Failure> {
-        let url = self.url(&format!("blobs/{digest}")).await?;
-        let mut request = Request::new(Method::GET, url, self.pull()).following().bulk();
-        if let Some(range) = range {
-            let range = HeaderValue::from_str(range)
-                .map_err(|error| Failure::new(ErrorKind::Protocol, error.to_string()))?;
-            request = request.header(RANGE, range);
-        }
-        self.endpoint.open(&request).await
     }
 }

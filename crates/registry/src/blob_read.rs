@@ -1,6 +1,8 @@
 //! Blobs, down: their size, and [`BlobReader`], which checks what comes.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -9,15 +11,20 @@ use futures::{Stream, StreamExt};
 use http::header::RANGE;
 use http::{HeaderValue, Method, StatusCode};
 use oci::{Digest, Mismatch, Verifier};
+use tokio::time::Instant;
 
-use crate::answer::{Opened, content_length};
+use crate::answer::content_length;
 use crate::auth::lock;
 use crate::blob_part::Part;
+use crate::blob_ranges::Ranges;
+use crate::blob_source::BlobSource;
 use crate::content_range::whole_size;
 use crate::endpoint::Request;
 use crate::error::{Error, ErrorKind, Failure};
+use crate::range_plan::Plan;
 use crate::refusal::BODY_LIMIT;
 use crate::repository::RepositoryClient;
+use crate::settings::RangePolicy;
 
 /// The content of a blob as it comes in. It goes on by itself where a connection broke; after an
 /// error nothing comes.
@@ -141,17 +148,9 @@ impl RepositoryClient {
         digest: &Digest,
         size: Option<u64>,
     ) -> Result<Option<BlobReader>, Failure> {
-        if self.knows_as_wrong(digest) {
-            return Ok(None);
-        }
-        let opened = match self.open_blob(digest, None).await {
-            Err(failure) if failure.is(StatusCode::NOT_FOUND) => return Ok(None),
-            result => result?,
-        };
-        let size = agreed_size(&opened, size)?;
-        let part = Part::new(self.clone(), *digest, size, 0, (opened, 0));
-        let verifier = Some(Verifier::new(*digest, size));
-        Ok(Some(self.reader(digest, size, part, Check::Digest { verifier, held: None })))
+        let Some((source, content)) = self.content(digest, size, 0).await? else { return Ok(None) };
+        let verifier = Some(Verifier::new(*digest, source.size));
+        Ok(Some(reader(source, content, Check::Digest { verifier, held: None })))
     }
 
     async fn read_blob_from_here(
@@ -160,36 +159,50 @@ impl RepositoryClient {
         size: u64,
         offset: u64,
     ) -> Result<Option<BlobReader>, Failure> {
-        if self.knows_as_wrong(digest) {
+        let content = self.content(digest, Some(size), offset).await?;
+        let check = Check::Length { left: size - offset };
+        Ok(content.map(|(source, content)| reader(source, content, check)))
+    }
+
+    async fn content(
+        &self,
+        digest: &Digest,
+        size: Option<u64>,
+        offset: u64,
+    ) -> Result<Option<(Arc<BlobSource>, Content)>, Failure> {
+        if self.is_mirror && lock(&self.endpoint.learned.wrong_blobs).contains(digest) {
             return Ok(None);
         }
-        let opened = match self.open_rest(digest, offset, Some(size)).await {
+        let plan = size.and_then(|size| self.plan(offset, size));
+        let asked = Instant::now();
+        let opened = match &plan {
+            Some(plan) => self.open_blob_range(digest, size, &plan.clone().take_stretch()).await,
+            None => self.open_blob_from(digest, size, offset).await,
+        };
+        let (opened, skip) = match opened {
             Err(failure) if failure.is(StatusCode::NOT_FOUND) => return Ok(None),
             result => result?,
         };
-        agreed_size(&opened.0, Some(size))?;
-        let part = Part::new(self.clone(), *digest, Some(size), offset, opened);
-        Ok(Some(self.reader(digest, Some(size), part, Check::Length { left: size - offset })))
+        let source = Arc::new(BlobSource::new(self, digest, size, &opened)?);
+        let is_range = opened.response.status() == StatusCode::PARTIAL_CONTENT;
+        let content = match plan {
+            Some(plan) if is_range => {
+                let ranges = Ranges::new(Arc::clone(&source), plan, asked.elapsed(), opened);
+                Content::Ranges(Box::new(ranges))
+            }
+            _ => Content::Stream(Part::rest(Arc::clone(&source), offset, (opened, skip))),
+        };
+        Ok(Some((source, content)))
     }
 
-    fn knows_as_wrong(&self, digest: &Digest) -> bool {
-        self.is_mirror && lock(&self.endpoint.learned.wrong_blobs).contains(digest)
-    }
-
-    fn reader(&self, digest: &Digest, size: Option<u64>, part: Part, check: Check) -> BlobReader {
-        let (repository, digest) = (self.clone(), *digest);
-        let content =
-            stream::unfold(Some((Reading { part, check }, repository)), move |state| async move {
-                let (mut reading, repository) = state?;
-                match reading.next().await {
-                    Ok(piece) => piece.map(|piece| (Ok(piece), Some((reading, repository)))),
-                    Err(wrong) => {
-                        let failure = wrong.failure(&repository, digest);
-                        Some((Err(Error::new(self::reading(&repository, &digest), failure)), None))
-                    }
-                }
-            });
-        BlobReader { size, content: content.boxed() }
+    /// How to read what is left of a blob in ranges, if it is large.
+    fn plan(&self, offset: u64, size: u64) -> Option<Plan> {
+        let RangePolicy { threshold, connections, memory } = self.endpoint.ranges;
+        let worth_it = connections > 1
+            && memory >= connections
+            && size.saturating_sub(offset) >= threshold
+            && !self.endpoint.learned.no_ranges.load(Ordering::Relaxed);
+        worth_it.then(|| Plan::new(offset, size, memory as u64, connections as u64))
     }
 }
 
@@ -197,21 +210,31 @@ fn reading(repository: &RepositoryClient, digest: &Digest) -> String {
     format!("reading the blob `{}@{digest}`", repository.name())
 }
 
-/// The size that is known of a blob from either side; fails where they differ.
-fn agreed_size(opened: &Opened, size: Option<u64>) -> Result<Option<u64>, Failure> {
-    let said = whole_size(opened.response.status(), opened.response.headers());
-    match (size, said) {
-        (Some(size), Some(said)) if size != said => {
-            let message = format!("the registry has {said} bytes of it, not {size}");
-            Err(Failure::new(ErrorKind::Content, message))
+fn reader(source: Arc<BlobSource>, content: Content, check: Check) -> BlobReader {
+    let size = source.size;
+    let state = Some((Checked { content, check }, source));
+    let content = stream::unfold(state, |state| async {
+        let (mut checked, source) = state?;
+        match checked.next().await {
+            Ok(piece) => piece.map(|piece| (Ok(piece), Some((checked, source)))),
+            Err(wrong) => {
+                let asked = reading(&source.repository, &source.digest);
+                Some((Err(Error::new(asked, wrong.failure(&source))), None))
+            }
         }
-        _ => Ok(size.or(said)),
-    }
+    });
+    BlobReader { size, content: content.boxed() }
+}
+
+/// The ways that content comes.
+enum Content {
+    Stream(Part),
+    Ranges(Box<Ranges>),
 }
 
 /// Content that is checked as it comes.
-struct Reading {
-    part: Part,
+struct Checked {
+    content: Content,
     check: Check,
 }
 
@@ -234,10 +257,14 @@ enum Wrong {
     Mismatch(Mismatch),
 }
 
-impl Reading {
+impl Checked {
     async fn next(&mut self) -> Result<Option<Bytes>, Wrong> {
         loop {
-            let piece = self.part.next().await.map_err(Wrong::Failed)?;
+            let piece = match &mut self.content {
+                Content::Stream(part) => part.next().await,
+                Content::Ranges(ranges) => ranges.next().await,
+            };
+            let piece = piece.map_err(Wrong::Failed)?;
             match (&mut self.check, piece) {
                 (Check::Digest { verifier, held }, Some(piece)) => {
                     if let Some(verifier) = verifier {
@@ -269,11 +296,12 @@ impl Reading {
 }
 
 impl Wrong {
-    fn failure(self, repository: &RepositoryClient, digest: Digest) -> Failure {
+    fn failure(self, source: &BlobSource) -> Failure {
         match self {
             Self::Failed(failure) => failure,
             Self::Mismatch(mismatch) => {
-                lock(&repository.endpoint.learned.wrong_blobs).insert(digest);
+                let learned = &source.repository.endpoint.learned;
+                lock(&learned.wrong_blobs).insert(source.digest);
                 Failure::new(ErrorKind::Content, mismatch.to_string())
                     .hint("the registry, or a proxy before it, changes or damages what it holds")
             }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use oci::{Host, Repository};
 use rustls::RootCertStore;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::auth::lock;
@@ -28,6 +29,8 @@ struct Shared {
     /// The same without a proxy, for loopback.
     direct: Transport,
     special: HashMap<Host, Transport>,
+    /// What is left of the memory for reading ahead, in bytes.
+    memory: Arc<Semaphore>,
     endpoints: Mutex<HashMap<Host, Arc<Endpoint>>>,
 }
 
@@ -58,8 +61,17 @@ impl Client {
                 special.insert(host.clone(), transport);
             }
         }
+        let memory = Arc::new(Semaphore::new(settings.ranges.memory.min(Semaphore::MAX_PERMITS)));
         let endpoints = Mutex::default();
-        Ok(Self(Arc::new(Shared { settings, credentials, transport, direct, special, endpoints })))
+        Ok(Self(Arc::new(Shared {
+            settings,
+            credentials,
+            transport,
+            direct,
+            special,
+            memory,
+            endpoints,
+        })))
     }
 
     /// One repository of one registry.
@@ -83,7 +95,9 @@ impl Client {
             let none = RegistrySettings::default();
             let registry = shared.settings.registries.get(host).unwrap_or(&none);
             let (transport, credentials) = (transport.clone(), Arc::clone(&shared.credentials));
-            Arc::new(Endpoint::new(host, &shared.settings, registry, transport, credentials))
+            let memory = Arc::clone(&shared.memory);
+            let settings = &shared.settings;
+            Arc::new(Endpoint::new(host, settings, registry, transport, credentials, memory))
         });
         Arc::clone(endpoint)
     }

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::future::Future;
-use std::sync::atomic::{AtomicU8, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use futures::FutureExt;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use oci::{Digest, Host, Repository};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::Url;
 
@@ -19,12 +20,12 @@ use crate::answer::{Answer, Opened, read_capped, text};
 use crate::auth::{Access, Auth, Challenge, Flights, Shown, lock};
 use crate::credential::CredentialSource;
 use crate::error::{ErrorKind, Failure};
-use crate::gate::{Gate, Lane};
+use crate::gate::{Gate, Lane, Permit};
 use crate::profile::Profile;
 use crate::redirect::{self, MOST_REDIRECTS};
 use crate::refusal;
 use crate::retry::retry;
-use crate::settings::{RegistrySettings, RetryPolicy, Settings, Timeouts};
+use crate::settings::{RangePolicy, RegistrySettings, RetryPolicy, Settings, Timeouts};
 use crate::transport::{Message, Peer, Pool, Transport, server_of};
 
 /// So long a registry that could not be reached is not tried again.
@@ -43,6 +44,9 @@ pub(crate) struct Endpoint {
     pub(crate) timeouts: Timeouts,
     pub(crate) pushes: bool,
     pub(crate) learned: Learned,
+    pub(crate) ranges: RangePolicy,
+    /// What is left of the memory for reading ahead, in bytes; all registries of a client share it.
+    pub(crate) memory: Arc<Semaphore>,
     /// Where the registry may be, first the best.
     candidates: Vec<Url>,
     /// Where it is.
@@ -67,6 +71,8 @@ pub(crate) struct Learned {
     pub(crate) referrers_api: tokio::sync::OnceCell<bool>,
     /// Repositories without the referrers API.
     pub(crate) no_referrers_api: Mutex<HashSet<Repository>>,
+    /// Whether it said one thing and gave another when asked for ranges.
+    pub(crate) no_ranges: AtomicBool,
     /// Blobs that it gave wrong bytes for.
     pub(crate) wrong_blobs: Mutex<HashSet<Digest>>,
 }
@@ -140,9 +146,10 @@ impl Endpoint {
         registry: &RegistrySettings,
         transport: Transport,
         source: Arc<dyn CredentialSource>,
+        memory: Arc<Semaphore>,
     ) -> Self {
         let profile = Profile::of(host);
-        let Settings { retry, attempts, timeouts, pushes, .. } = *settings;
+        let Settings { retry, attempts, timeouts, pushes, ranges, .. } = *settings;
         let concurrency = registry.concurrency.unwrap_or(settings.concurrency);
         let auth =
             Auth::new(host.clone(), transport.clone(), source, retry, attempts, timeouts.idle);
@@ -154,6 +161,8 @@ impl Endpoint {
             timeouts,
             pushes,
             learned: Learned::default(),
+            ranges,
+            memory,
             candidates: candidates(host, profile, registry),
             base: OnceLock::new(),
             arrivals: Flights::default(),
@@ -236,14 +245,33 @@ impl Endpoint {
         limit: u64,
     ) -> Result<Answer, Failure> {
         self.persist(request, |pool| async move {
-            self.attempt(request, pool, Lane::Requests).await?.read(limit).await
+            let permit = self.gate.enter(Lane::Requests).await?;
+            self.attempt(request, pool, permit).await?.read(limit).await
         })
         .await
     }
 
     /// Makes a request for a blob's content, which is read as it comes.
     pub(crate) async fn open(self: &Arc<Self>, request: &Request) -> Result<Opened, Failure> {
-        self.persist(request, |pool| self.attempt(request, pool, Lane::Reads)).await
+        self.persist(request, |pool| async move {
+            let permit = self.gate.enter(Lane::Reads).await?;
+            self.attempt(request, pool, permit).await
+        })
+        .await
+    }
+
+    /// The right to one more request for a blob's content, where that keeps nobody waiting.
+    pub(crate) fn permit_for_more(&self) -> Option<Permit> {
+        self.gate.try_enter(Lane::Reads)
+    }
+
+    /// Makes one attempt at a request for a blob's content.
+    pub(crate) async fn open_with(
+        self: &Arc<Self>,
+        request: &Request,
+        permit: Permit,
+    ) -> Result<Opened, Failure> {
+        self.attempt(request, request.pool, permit).await
     }
 
     async fn persist<T, A, F>(&self, request: &Request, attempt: A) -> Result<T, Failure>
@@ -263,9 +291,8 @@ impl Endpoint {
         self: &Arc<Self>,
         request: &Request,
         pool: Pool,
-        lane: Lane,
+        permit: Permit,
     ) -> Result<Opened, Failure> {
-        let permit = self.gate.enter(lane).await?;
         let mut shown = self.auth.show(&request.access).await?;
         let mut refusals = 0;
         loop {
@@ -273,7 +300,8 @@ impl Endpoint {
             let server = server_of(&url);
             if response.status().is_success() {
                 let idle = self.timeouts.idle;
-                return Ok(Opened { response, url, server, idle, permit });
+                let redirected = url != request.url;
+                return Ok(Opened { response, url, redirected, server, idle, permit });
             }
             let failure = self.refusal(&mut response, &server).await;
             if peer == Peer::Other {

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -72,6 +73,17 @@ impl Gate {
         Ok(Permit(permit))
     }
 
+    /// A permit if there is one to spare and the pace allows it at once.
+    pub(crate) fn try_enter(&self, lane: Lane) -> Option<Permit> {
+        let semaphore = match lane {
+            Lane::Reads => &self.reads,
+            Lane::Requests => &self.requests,
+        };
+        let permit = Arc::clone(semaphore).try_acquire_owned().ok()?;
+        self.pass().now_or_never()?.ok()?;
+        Some(Permit(Some(permit)))
+    }
+
     /// Waits for the pace only; for one who has a permit already.
     pub(crate) async fn pass(&self) -> Result<(), Failure> {
         loop {
@@ -113,7 +125,6 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
     use futures::future::join_all;
 
     use super::*;
@@ -129,6 +140,20 @@ mod tests {
         assert!(gate.enter(Lane::Reads).now_or_never().is_some());
         drop(one);
         assert!(gate.enter(Lane::Requests).now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_extra_waits_for_nothing() {
+        let gate = Gate::new(1, Some(1.0), SECOND);
+        let one = gate.try_enter(Lane::Reads).unwrap();
+        assert!(gate.try_enter(Lane::Reads).is_none(), "no permit");
+        drop(one);
+        assert!(gate.try_enter(Lane::Reads).is_none(), "too soon");
+        tokio::time::advance(SECOND).await;
+        assert!(gate.try_enter(Lane::Reads).is_some());
+        gate.hold(SECOND);
+        tokio::time::advance(SECOND / 2).await;
+        assert!(gate.try_enter(Lane::Reads).is_none(), "held");
     }
 
     #[tokio::test(start_paused = true)]

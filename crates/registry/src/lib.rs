@@ -11,7 +11,9 @@
 mod answer;
 mod auth;
 mod blob_part;
+mod blob_ranges;
 mod blob_read;
+mod blob_source;
 mod blob_upload;
 mod client;
 mod content_range;
@@ -22,6 +24,7 @@ mod gate;
 mod link;
 mod manifests;
 mod profile;
+mod range_plan;
 mod redirect;
 mod referrers;
 mod refusal;
@@ -43,5 +46,6 @@ pub use manifests::ManifestReceipt;
 pub use referrers::{Referrers, ReferrersSource};
 pub use repository::RepositoryClient;
 pub use settings::{
-    ClientCertificate, RegistrySettings, RetryPolicy, Settings, SettingsError, Timeouts,
+    ClientCertificate, RangePolicy, RegistrySettings, RetryPolicy, Settings, SettingsError,
+    Timeouts,
 };

@@ -28,6 +28,8 @@ pub struct Settings {
     pub retry: RetryPolicy,
     /// When a silent peer is given up.
     pub timeouts: Timeouts,
+    /// How large blobs are read.
+    pub ranges: RangePolicy,
 }
 
 impl Default for Settings {
@@ -41,6 +43,7 @@ impl Default for Settings {
             default_ca_file: None,
             retry: RetryPolicy::default(),
             timeouts: Timeouts::default(),
+            ranges: RangePolicy::default(),
         }
     }
 }
@@ -121,6 +124,25 @@ impl Default for Timeouts {
             idle: Duration::from_secs(60),
             commit: Duration::from_secs(600),
         }
+    }
+}
+
+/// How large blobs are read: in ranges, and in several at once where that is faster and the
+/// registry has permits to spare; see [`Settings::concurrency`].
+#[derive(Clone, Copy, Debug)]
+pub struct RangePolicy {
+    /// Blobs of this size and above, in bytes.
+    pub threshold: u64,
+    /// At most so many requests at once for one blob; with 1 every blob is one stream.
+    pub connections: usize,
+    /// Memory for what is read ahead of who takes it, in bytes, for all blobs of a client together.
+    pub memory: usize,
+}
+
+impl Default for RangePolicy {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        Self { threshold: 64 * MIB as u64, connections: 8, memory: 16 * MIB }
     }
 }
 

@@ -13,6 +13,7 @@ mod connections;
 mod manifests;
 mod pacing;
 mod personalities;
+mod ranges;
 mod uploads;
 
 use std::collections::VecDeque;

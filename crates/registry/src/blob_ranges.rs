@@ -1,0 +1,334 @@
+//! [`Ranges`]: a large blob, read in ranges and handed on in order.
+//!
+//! The stretch that is being handed on comes straight from its connection. While its reader has to
+//! wait, pieces that lie ahead are fetched by tasks, each into memory that was reserved for it, so
+//! that they never wait for anybody; they get permits and memory only if there are some to spare.
+//! A piece that fails is fetched again, with all patience, when it is its turn. So nothing that is
+//! held here is waited for by what must come first.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::answer::Opened;
+use crate::blob_part::Part;
+use crate::blob_source::{BlobSource, Turn};
+use crate::error::Failure;
+use crate::gate::Permit;
+use crate::range_plan::{Measured, Plan, Width};
+
+/// Less time than this says little of a connection.
+const MEASURE: Duration = Duration::from_millis(100);
+
+/// A large blob on its way.
+pub(crate) struct Ranges {
+    head: Segment,
+    ahead: Ahead,
+}
+
+/// What is handed on after the head.
+struct Ahead {
+    source: Arc<BlobSource>,
+    memory: Arc<Semaphore>,
+    plan: Plan,
+    width: Width,
+    segments: VecDeque<Segment>,
+    tasks: JoinSet<Fetched>,
+    meter: Meter,
+}
+
+/// A range of the blob.
+enum Segment {
+    Stream(Part),
+    Piece(Piece),
+}
+
+/// A range that a task fetches.
+struct Piece {
+    /// What is not handed on yet.
+    range: Range<u64>,
+    content: mpsc::UnboundedReceiver<Bytes>,
+    /// Given back as the content is handed on.
+    memory: OwnedSemaphorePermit,
+}
+
+/// What became of a task.
+#[derive(Clone, Copy)]
+enum Fetched {
+    /// It did what it could; so long it waited for its answer.
+    Done(Duration),
+    /// The server refused it, or the connection broke.
+    Failed,
+}
+
+struct Meter {
+    since: Instant,
+    arrived: u64,
+    waited: Duration,
+    /// The longest that an answer has taken.
+    latency: Duration,
+}
+
+impl Ranges {
+    /// A blob from the start of `plan` on, the first stretch of which is `range` and comes from
+    /// `opened`.
+    pub(crate) fn new(
+        source: Arc<BlobSource>,
+        mut plan: Plan,
+        latency: Duration,
+        opened: Opened,
+    ) -> Self {
+        let endpoint = &source.repository.endpoint;
+        let (width, memory) =
+            (Width::new(endpoint.ranges.connections), Arc::clone(&endpoint.memory));
+        let head = Segment::Stream(Part::range(Arc::clone(&source), plan.take_stretch(), opened));
+        let meter = Meter { since: Instant::now(), arrived: 0, waited: Duration::ZERO, latency };
+        let (segments, tasks) = (VecDeque::new(), JoinSet::new());
+        Self { head, ahead: Ahead { source, memory, plan, width, segments, tasks, meter } }
+    }
+
+    /// The next piece; none at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        let Self { head, ahead } = self;
+        loop {
+            ahead.extend(head);
+            let (position, since) = (head.position(), Instant::now());
+            let is_stream = matches!(head, Segment::Stream(_));
+            let came = {
+                let mut piece = pin!(head.piece());
+                loop {
+                    tokio::select! {
+                        biased;
+                        came = &mut piece => break came,
+                        Some(fetched) = ahead.tasks.join_next() => {
+                            ahead.fetched(fetched.ok());
+                            ahead.read_ahead(position, is_stream);
+                        }
+                    }
+                }
+            };
+            ahead.meter.waited += since.elapsed();
+            match (came, &mut *head) {
+                (Ok(Some(piece)), _) => return Ok(Some(piece)),
+                (Ok(None), _) => match ahead.advance(head) {
+                    Some(next) => *head = next,
+                    None => return Ok(None),
+                },
+                (Err(cause), Segment::Stream(part)) => {
+                    ahead.let_go();
+                    part.resume(&cause).await?;
+                }
+                (Err(cause), Segment::Piece(_)) => return Err(cause),
+            }
+        }
+    }
+}
+
+impl Ahead {
+    /// Begins what may be begun beside `head`.
+    fn extend(&mut self, head: &Segment) {
+        while let Some(fetched) = self.tasks.try_join_next() {
+            self.fetched(fetched.ok());
+        }
+        if self.source.no_ranges.load(Ordering::Relaxed) {
+            return;
+        }
+        let position = head.position();
+        self.judge(position);
+        self.read_ahead(position, matches!(head, Segment::Stream(_)));
+        if self.segments.is_empty() && !self.plan.is_done() && head.is_ending(self.plan.piece()) {
+            self.open_ahead();
+        }
+    }
+
+    fn judge(&mut self, position: u64) {
+        let meter = &mut self.meter;
+        let arrived = self.source.arrived.load(Ordering::Relaxed);
+        if !self.plan.reaches(position) && self.segments.is_empty() {
+            // Nothing could be begun, so nothing can be said of what more would help.
+            meter.begin(arrived);
+            return;
+        }
+        let time = meter.since.elapsed();
+        if time >= MEASURE.max(2 * meter.latency) {
+            let arrived_since = arrived - meter.arrived;
+            self.width.judge(Measured { time, arrived: arrived_since, waited: meter.waited });
+            tracing::trace!(
+                target: "registry",
+                width = self.width.now(), arrived_since, waited = ?meter.waited, ?time, "measured"
+            );
+            meter.begin(arrived);
+        }
+    }
+
+    /// Fetches as many pieces as are worth it.
+    fn read_ahead(&mut self, position: u64, head_is_stream: bool) {
+        while self.tasks.len() + usize::from(head_is_stream) < self.width.now()
+            && self.plan.reaches(position)
+            && !self.source.no_ranges.load(Ordering::Relaxed)
+        {
+            let Ok(size) = u32::try_from(self.plan.piece()) else { return };
+            let Ok(memory) = Arc::clone(&self.memory).try_acquire_many_owned(size) else { return };
+            let Some(permit) = self.source.repository.endpoint.permit_for_more() else { return };
+            let range = self.plan.take_piece();
+            let (sender, content) = mpsc::unbounded_channel();
+            self.tasks.spawn(fetch(Arc::clone(&self.source), range.clone(), permit, sender));
+            self.segments.push_back(Segment::Piece(Piece { range, content, memory }));
+        }
+    }
+
+    /// Asks for the next stretch while the one before it ends.
+    fn open_ahead(&mut self) {
+        let Some(permit) = self.source.repository.endpoint.permit_for_more() else { return };
+        let range = self.plan.take_stretch();
+        let (sender, coming) = oneshot::channel();
+        self.tasks.spawn(open(Arc::clone(&self.source), range.clone(), permit, sender));
+        let part = Part::coming(Arc::clone(&self.source), range, coming);
+        self.segments.push_back(Segment::Stream(part));
+    }
+
+    /// What follows a head that has ended.
+    fn advance(&mut self, head: &Segment) -> Option<Segment> {
+        let (source, position) = (&self.source, head.position());
+        if self.source.no_ranges.load(Ordering::Relaxed) {
+            self.segments.clear();
+            self.tasks.abort_all();
+            let rest = self.plan.take_rest(position);
+            return (!rest.is_empty()).then(|| Segment::Stream(Part::later(source.clone(), rest)));
+        }
+        if let Segment::Piece(Piece { range, .. }) = head
+            && !range.is_empty()
+        {
+            self.let_go();
+            return Some(Segment::Stream(Part::later(Arc::clone(&self.source), range.clone())));
+        }
+        if let Some(next) = self.segments.pop_front() {
+            return Some(next);
+        }
+        if self.plan.is_done() {
+            return None;
+        }
+        let range = self.plan.take_stretch();
+        Some(Segment::Stream(Part::later(Arc::clone(source), range)))
+    }
+
+    /// Gives the permits back that are held without being used: the head needs one.
+    fn let_go(&mut self) {
+        for segment in &mut self.segments {
+            if let Segment::Stream(part) = segment {
+                let range = part.position()..part.end().unwrap_or_default();
+                *part = Part::later(Arc::clone(&self.source), range);
+            }
+        }
+    }
+
+    fn fetched(&mut self, fetched: Option<Fetched>) {
+        match fetched {
+            Some(Fetched::Done(latency)) => self.meter.latency = self.meter.latency.max(latency),
+            Some(Fetched::Failed) => self.width.refused(),
+            None => {}
+        }
+    }
+}
+
+impl Segment {
+    fn position(&self) -> u64 {
+        match self {
+            Self::Stream(part) => part.position(),
+            Self::Piece(piece) => piece.range.start,
+        }
+    }
+
+    /// Whether so little of it is left that what follows should be asked for.
+    fn is_ending(&self, piece: u64) -> bool {
+        match self {
+            Self::Stream(part) => part.end().is_some_and(|end| end - part.position() <= 2 * piece),
+            Self::Piece(_) => true,
+        }
+    }
+
+    async fn piece(&mut self) -> Result<Option<Bytes>, Failure> {
+        match self {
+            Self::Stream(part) => part.piece().await,
+            Self::Piece(piece) => {
+                let content = piece.content.recv().await;
+                if let Some(content) = &content {
+                    piece.range.start += content.len() as u64;
+                    drop(piece.memory.split(content.len()));
+                }
+                Ok(content)
+            }
+        }
+    }
+}
+
+impl Meter {
+    fn begin(&mut self, arrived: u64) {
+        (self.since, self.arrived, self.waited) = (Instant::now(), arrived, Duration::ZERO);
+    }
+}
+
+/// Fetches a piece. What does not come is for who misses it to fetch.
+async fn fetch(
+    source: Arc<BlobSource>,
+    range: Range<u64>,
+    permit: Permit,
+    sender: mpsc::UnboundedSender<Bytes>,
+) -> Fetched {
+    let asked = Instant::now();
+    let mut opened = match source.open_range(&range, Turn::Extra(permit)).await {
+        Ok(Some(opened)) => opened,
+        Ok(None) => return Fetched::Failed,
+        Err(failure) => return failed(&source, &range, &failure),
+    };
+    let latency = asked.elapsed();
+    let mut left = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+    while left > 0 {
+        match opened.piece().await {
+            Ok(Some(mut piece)) => {
+                piece.truncate(left);
+                left -= piece.len();
+                source.arrived.fetch_add(piece.len() as u64, Ordering::Relaxed);
+                if sender.send(piece).is_err() {
+                    break;
+                }
+            }
+            Ok(None) => return Fetched::Failed,
+            Err(failure) => return failed(&source, &range, &failure),
+        }
+    }
+    Fetched::Done(latency)
+}
+
+/// Asks for a stretch.
+async fn open(
+    source: Arc<BlobSource>,
+    range: Range<u64>,
+    permit: Permit,
+    sender: oneshot::Sender<Opened>,
+) -> Fetched {
+    let asked = Instant::now();
+    match source.open_range(&range, Turn::Extra(permit)).await {
+        Ok(Some(opened)) => {
+            // Nobody waits for it any more, or somebody has it now.
+            let _ = sender.send(opened);
+            Fetched::Done(asked.elapsed())
+        }
+        Ok(None) => Fetched::Failed,
+        Err(failure) => failed(&source, &range, &failure),
+    }
+}
+
+fn failed(source: &BlobSource, range: &Range<u64>, failure: &Failure) -> Fetched {
+    let (digest, cause) = (&source.digest, failure.message());
+    tracing::debug!(target: "registry", %digest, ?range, cause, "range not fetched");
+    Fetched::Failed
+}
