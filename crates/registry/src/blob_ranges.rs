@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::answer::Opened;
 use crate::blob_part::Part;
@@ -41,8 +41,20 @@ struct Ahead {
     plan: Plan,
     width: Width,
     segments: VecDeque<Segment>,
+    /// Permits or memory do not suffice for as much as would be worth it.
+    is_short: bool,
     tasks: JoinSet<Fetched>,
     meter: Meter,
+}
+
+/// Where the reader is.
+#[derive(Clone, Copy)]
+struct Place {
+    position: u64,
+    /// Whether what it reads comes straight from a connection.
+    is_stream: bool,
+    /// Whether so little is left of that that what follows should be asked for.
+    is_ending: bool,
 }
 
 /// A range of the blob.
@@ -69,10 +81,17 @@ enum Fetched {
     Failed,
 }
 
+/// What is measured.
 struct Meter {
+    /// When to look again.
+    tick: Interval,
     since: Instant,
+    /// Bytes that had come by then.
     arrived: u64,
+    /// How long the reader has waited since.
     waited: Duration,
+    /// Since when it waits.
+    waits: Option<Instant>,
     /// The longest that an answer has taken.
     latency: Duration,
 }
@@ -87,35 +106,38 @@ impl Ranges {
         opened: Opened,
     ) -> Self {
         let endpoint = &source.repository.endpoint;
-        let (width, memory) =
-            (Width::new(endpoint.ranges.connections), Arc::clone(&endpoint.memory));
+        let learned = endpoint.learned.width.load(Ordering::Relaxed);
+        let width = Width::new(learned, endpoint.ranges.connections);
+        let memory = Arc::clone(&endpoint.memory);
         let head = Segment::Stream(Part::range(Arc::clone(&source), plan.take_stretch(), opened));
-        let meter = Meter { since: Instant::now(), arrived: 0, waited: Duration::ZERO, latency };
-        let (segments, tasks) = (VecDeque::new(), JoinSet::new());
-        Self { head, ahead: Ahead { source, memory, plan, width, segments, tasks, meter } }
+        let meter = Meter::new(latency);
+        let (segments, is_short, tasks) = (VecDeque::new(), false, JoinSet::new());
+        Self {
+            head,
+            ahead: Ahead { source, memory, plan, width, segments, is_short, tasks, meter },
+        }
     }
 
     /// The next piece; none at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
         let Self { head, ahead } = self;
         loop {
-            ahead.extend(head);
-            let (position, since) = (head.position(), Instant::now());
-            let is_stream = matches!(head, Segment::Stream(_));
+            let place = head.place(ahead.plan.piece());
+            ahead.extend(place);
+            ahead.meter.waits = Some(Instant::now());
             let came = {
                 let mut piece = pin!(head.piece());
                 loop {
                     tokio::select! {
                         biased;
                         came = &mut piece => break came,
-                        Some(fetched) = ahead.tasks.join_next() => {
-                            ahead.fetched(fetched.ok());
-                            ahead.read_ahead(position, is_stream);
-                        }
+                        Some(fetched) = ahead.tasks.join_next() => ahead.fetched(fetched.ok()),
+                        _ = ahead.meter.tick.tick() => {}
                     }
+                    ahead.extend(place);
                 }
             };
-            ahead.meter.waited += since.elapsed();
+            ahead.meter.came();
             match (came, &mut *head) {
                 (Ok(Some(piece)), _) => return Ok(Some(piece)),
                 (Ok(None), _) => match ahead.advance(head) {
@@ -133,47 +155,54 @@ impl Ranges {
 }
 
 impl Ahead {
-    /// Begins what may be begun beside `head`.
-    fn extend(&mut self, head: &Segment) {
+    /// Begins what may be begun beside the head.
+    fn extend(&mut self, head: Place) {
         while let Some(fetched) = self.tasks.try_join_next() {
             self.fetched(fetched.ok());
         }
-        if self.source.no_ranges.load(Ordering::Relaxed) {
+        self.judge(head);
+        if self.plan.is_done() || self.source.no_ranges.load(Ordering::Relaxed) {
             return;
         }
-        let position = head.position();
-        self.judge(position);
-        self.read_ahead(position, matches!(head, Segment::Stream(_)));
-        if self.segments.is_empty() && !self.plan.is_done() && head.is_ending(self.plan.piece()) {
+        self.read_ahead(head);
+        if self.segments.is_empty() && head.is_ending {
             self.open_ahead();
         }
     }
 
-    fn judge(&mut self, position: u64) {
-        let meter = &mut self.meter;
+    /// From time to time: whether more requests at once would help, or did.
+    fn judge(&mut self, head: Place) {
         let arrived = self.source.arrived.load(Ordering::Relaxed);
-        if !self.plan.reaches(position) && self.segments.is_empty() {
-            // Nothing could be begun, so nothing can be said of what more would help.
-            meter.begin(arrived);
+        if self.is_short || !self.plan.reaches(head.position) {
+            // Nothing more could be begun, so nothing can be said of what more would help.
+            self.meter.begin(arrived);
             return;
         }
-        let time = meter.since.elapsed();
-        if time >= MEASURE.max(2 * meter.latency) {
-            let arrived_since = arrived - meter.arrived;
-            self.width.judge(Measured { time, arrived: arrived_since, waited: meter.waited });
+        let time = self.meter.since.elapsed();
+        if time >= MEASURE.max(2 * self.meter.latency) {
+            let (arrived_since, waited) = (arrived - self.meter.arrived, self.meter.waited());
+            let judged = self.width.judge(Measured { time, arrived: arrived_since, waited });
+            self.learn(judged);
             tracing::trace!(
                 target: "registry",
-                width = self.width.now(), arrived_since, waited = ?meter.waited, ?time, "measured"
+                width = self.width.now(), arrived_since, ?waited, ?time, "measured"
             );
-            meter.begin(arrived);
+            self.meter.begin(arrived);
+        }
+    }
+
+    /// The next large blob from there need not find out again.
+    fn learn(&self, width: Option<usize>) {
+        if let Some(width) = width {
+            self.source.repository.endpoint.learned.width.store(width, Ordering::Relaxed);
         }
     }
 
     /// Fetches as many pieces as are worth it.
-    fn read_ahead(&mut self, position: u64, head_is_stream: bool) {
-        while self.tasks.len() + usize::from(head_is_stream) < self.width.now()
-            && self.plan.reaches(position)
-            && !self.source.no_ranges.load(Ordering::Relaxed)
+    fn read_ahead(&mut self, head: Place) {
+        self.is_short = true;
+        while self.tasks.len() + usize::from(head.is_stream) < self.width.now()
+            && self.plan.reaches(head.position)
         {
             let Ok(size) = u32::try_from(self.plan.piece()) else { return };
             let Ok(memory) = Arc::clone(&self.memory).try_acquire_many_owned(size) else { return };
@@ -183,6 +212,7 @@ impl Ahead {
             self.tasks.spawn(fetch(Arc::clone(&self.source), range.clone(), permit, sender));
             self.segments.push_back(Segment::Piece(Piece { range, content, memory }));
         }
+        self.is_short = false;
     }
 
     /// Asks for the next stretch while the one before it ends.
@@ -233,7 +263,10 @@ impl Ahead {
     fn fetched(&mut self, fetched: Option<Fetched>) {
         match fetched {
             Some(Fetched::Done(latency)) => self.meter.latency = self.meter.latency.max(latency),
-            Some(Fetched::Failed) => self.width.refused(),
+            Some(Fetched::Failed) => {
+                let width = self.width.refused();
+                self.learn(Some(width));
+            }
             None => {}
         }
     }
@@ -247,12 +280,13 @@ impl Segment {
         }
     }
 
-    /// Whether so little of it is left that what follows should be asked for.
-    fn is_ending(&self, piece: u64) -> bool {
-        match self {
+    fn place(&self, piece: u64) -> Place {
+        let is_ending = match self {
             Self::Stream(part) => part.end().is_some_and(|end| end - part.position() <= 2 * piece),
             Self::Piece(_) => true,
-        }
+        };
+        let is_stream = matches!(self, Self::Stream(_));
+        Place { position: self.position(), is_stream, is_ending }
     }
 
     async fn piece(&mut self) -> Result<Option<Bytes>, Failure> {
@@ -271,8 +305,26 @@ impl Segment {
 }
 
 impl Meter {
+    fn new(latency: Duration) -> Self {
+        let since = Instant::now();
+        let mut tick = tokio::time::interval_at(since + MEASURE, MEASURE);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { tick, since, arrived: 0, waited: Duration::ZERO, waits: None, latency }
+    }
+
     fn begin(&mut self, arrived: u64) {
-        (self.since, self.arrived, self.waited) = (Instant::now(), arrived, Duration::ZERO);
+        let now = Instant::now();
+        (self.since, self.arrived, self.waited) = (now, arrived, Duration::ZERO);
+        self.waits = self.waits.map(|_| now);
+    }
+
+    fn waited(&self) -> Duration {
+        self.waited + self.waits.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    fn came(&mut self) {
+        self.waited = self.waited();
+        self.waits = None;
     }
 }
 

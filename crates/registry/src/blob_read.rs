@@ -199,7 +199,7 @@ impl RepositoryClient {
     fn plan(&self, offset: u64, size: u64) -> Option<Plan> {
         let RangePolicy { threshold, connections, memory } = self.endpoint.ranges;
         let worth_it = connections > 1
-            && memory >= connections
+            && memory > 0
             && size.saturating_sub(offset) >= threshold
             && !self.endpoint.learned.no_ranges.load(Ordering::Relaxed);
         worth_it.then(|| Plan::new(offset, size, memory as u64, connections as u64))

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -73,6 +73,8 @@ pub(crate) struct Learned {
     pub(crate) no_referrers_api: Mutex<HashSet<Repository>>,
     /// Whether it said one thing and gave another when asked for ranges.
     pub(crate) no_ranges: AtomicBool,
+    /// How many requests at once turned out to be worth it for a large blob.
+    pub(crate) width: AtomicUsize,
     /// Blobs that it gave wrong bytes for.
     pub(crate) wrong_blobs: Mutex<HashSet<Digest>>,
 }

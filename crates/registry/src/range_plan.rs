@@ -9,8 +9,15 @@
 use std::ops::Range;
 use std::time::Duration;
 
-/// A stretch for a stream alone is at most so many times what may lie ahead.
+/// The first stretch for a stream alone is as long as so many pieces.
+const FIRST: u64 = 4;
+
+/// Such a stretch is at most so many times as long as what may lie in memory.
 const LONGEST: u64 = 8;
+
+/// Beside the pieces that are on their way there is memory for one that is there and one that is
+/// being handed on.
+const SPARE: u64 = 2;
 
 /// Twice the requests must bring so much more, or it is not worth it.
 const GAIN: f64 = 1.25;
@@ -35,15 +42,17 @@ pub(crate) struct Plan {
     reach: u64,
     /// The length of the next stretch for a stream alone.
     stretch: u64,
+    longest: u64,
 }
 
 impl Plan {
-    /// A plan for what lies from `position` up to `size`, with at most `connections` pieces of
-    /// `memory` bytes together.
+    /// A plan for what lies from `position` up to `size`, with at most `connections` requests at
+    /// once and `memory` bytes for what they bring.
     pub(crate) fn new(position: u64, size: u64, memory: u64, connections: u64) -> Self {
-        let piece = (memory / connections.max(1)).max(1);
-        let reach = memory.max(1);
-        Self { size, planned: position, piece, reach, stretch: reach }
+        let piece = (memory / connections.saturating_add(SPARE)).max(1);
+        let (reach, stretch) = (memory.saturating_mul(2), piece.saturating_mul(FIRST));
+        let longest = memory.saturating_mul(LONGEST).max(stretch);
+        Self { size, planned: position, piece, reach, stretch, longest }
     }
 
     /// The length of a piece that is not the last.
@@ -63,14 +72,14 @@ impl Plan {
 
     /// The next piece, to be read ahead.
     pub(crate) fn take_piece(&mut self) -> Range<u64> {
-        self.stretch = self.reach;
+        self.stretch = self.piece.saturating_mul(FIRST);
         self.take(self.piece)
     }
 
     /// The next stretch, for a stream alone.
     pub(crate) fn take_stretch(&mut self) -> Range<u64> {
         let length = self.stretch;
-        self.stretch = length.saturating_mul(2).min(self.reach.saturating_mul(LONGEST));
+        self.stretch = length.saturating_mul(2).min(self.longest);
         self.take(length)
     }
 
@@ -110,39 +119,45 @@ pub(crate) struct Width {
 }
 
 impl Width {
-    pub(crate) fn new(most: usize) -> Self {
-        Self { now: 1, most: most.max(1), trial: None, rest: 0, next_rest: FIRST_REST }
+    /// Begins with `now` requests; there are never more than `most`.
+    pub(crate) fn new(now: usize, most: usize) -> Self {
+        let most = most.max(1);
+        Self { now: now.clamp(1, most), most, trial: None, rest: 0, next_rest: FIRST_REST }
     }
 
     pub(crate) fn now(&self) -> usize {
         self.now
     }
 
-    /// Judges the latest change by what was measured since, and makes the next.
-    pub(crate) fn judge(&mut self, measured: Measured) {
+    /// Judges the latest change by what was measured since, and makes the next. Says how many turned
+    /// out to be worth it, where a change was judged.
+    pub(crate) fn judge(&mut self, measured: Measured) -> Option<usize> {
         let rate = measured.arrived as f64 / measured.time.as_secs_f64().max(1e-9);
         let hungry = measured.waited * HUNGRY > measured.time;
-        if let Some((before, rate_before)) = self.trial.take() {
+        let judged = self.trial.take().map(|(before, rate_before)| {
             if hungry && rate < rate_before * GAIN {
                 self.now = before;
                 self.pause();
-                return;
+            } else {
+                self.next_rest = FIRST_REST;
             }
-            self.next_rest = FIRST_REST;
-        }
+            self.now
+        });
         if self.rest > 0 {
             self.rest -= 1;
         } else if hungry && self.now < self.most {
             self.trial = Some((self.now, rate));
             self.now = (self.now * 2).min(self.most);
         }
+        judged
     }
 
     /// One of several requests was refused or broke.
-    pub(crate) fn refused(&mut self) {
+    pub(crate) fn refused(&mut self) -> usize {
         self.trial = None;
         self.now = (self.now / 2).max(1);
         self.pause();
+        self.now
     }
 
     fn pause(&mut self) {
@@ -192,7 +207,7 @@ mod tests {
                     Step::Piece if plan.reaches(reader) => {
                         let range = plan.take_piece();
                         prop_assert!(range.end - range.start <= plan.piece());
-                        prop_assert!(range.end - reader <= memory.max(1) + plan.piece());
+                        prop_assert!(range.end - reader <= 2 * memory + plan.piece());
                         ahead += 1;
                         range
                     }
@@ -215,7 +230,7 @@ mod tests {
             most in 0..12_usize,
             measurements in prop::collection::vec((0..200_u64, 0..1_000_000_u64, 0..200_u64), 0..100),
         ) {
-            let mut width = Width::new(most);
+            let mut width = Width::new(1, most);
             for (time, arrived, waited) in measurements {
                 if time == 7 {
                     width.refused();
@@ -230,21 +245,21 @@ mod tests {
 
     #[test]
     fn stretches_grow_until_something_is_read_ahead() {
-        let mut plan = Plan::new(0, 1000, 16, 8);
+        let mut plan = Plan::new(0, 1000, 20, 8);
         let lengths = |plan: &mut Plan| {
             let range = plan.take_stretch();
             range.end - range.start
         };
         let grown: Vec<_> = (0..5).map(|_| lengths(&mut plan)).collect();
-        assert_eq!(grown, [16, 32, 64, 128, 128]);
-        assert_eq!(plan.take_piece(), 368..370);
-        assert_eq!(lengths(&mut plan), 16);
+        assert_eq!(grown, [8, 16, 32, 64, 128]);
+        assert_eq!(plan.take_piece(), 248..250);
+        assert_eq!(lengths(&mut plan), 8);
     }
 
     /// A source that gives `each` bytes a second on each connection and `all` on all of them, to a
     /// reader that takes `taken`.
     fn settles(each: f64, all: f64, taken: f64) -> Vec<usize> {
-        let mut width = Width::new(8);
+        let mut width = Width::new(1, 8);
         let time = Duration::from_millis(100);
         let widths = (0..12).map(|_| {
             let given = (each * width.now() as f64).min(all);
@@ -273,7 +288,7 @@ mod tests {
 
     #[test]
     fn refusals_make_it_narrower_for_a_while() {
-        let mut width = Width::new(8);
+        let mut width = Width::new(1, 8);
         let time = Duration::from_millis(100);
         let measured = |arrived| Measured { time, arrived, waited: time };
         for step in 1..4 {
