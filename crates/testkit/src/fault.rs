@@ -60,6 +60,8 @@ pub(crate) enum Effect {
     DropAnswer,
     /// Reads so many bytes of the request's body, and closes the connection.
     CutRequest(u64),
+    /// Gives the registry so many bytes of the request's body, and closes the connection.
+    BreakRequest(u64),
     /// Waits before the registry sees the request.
     Hold(Gate),
     /// Runs something before the registry sees the request.

@@ -264,7 +264,13 @@ impl Rules {
                     response.headers_mut().insert(RANGE, first.clone());
                 }
             }
-            Rule::UploadState if is_upload && response.status() == StatusCode::ACCEPTED => {
+            Rule::UploadState
+                if is_upload
+                    && matches!(
+                        response.status(),
+                        StatusCode::ACCEPTED | StatusCode::NO_CONTENT
+                    ) =>
+            {
                 let location = response.headers().get(LOCATION).and_then(|value| {
                     let mut url =
                         Url::parse(&self.shared.own).ok()?.join(value.to_str().ok()?).ok()?;

@@ -14,6 +14,7 @@ mod manifests;
 mod pacing;
 mod personalities;
 mod ranges;
+mod resume;
 mod uploads;
 
 use std::collections::VecDeque;

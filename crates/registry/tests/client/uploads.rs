@@ -34,12 +34,12 @@ pub(crate) async fn upload(
     done
 }
 
-fn made(size: usize) -> (Digest, Bytes) {
+pub(crate) fn made(size: usize) -> (Digest, Bytes) {
     let content: Vec<u8> = (0..size).map(|i| u8::try_from(i % 251).unwrap()).collect();
     (Digest::sha256(&content), content.into())
 }
 
-async fn is_there(registry: &Registry, name: &str, digest: &Digest) -> bool {
+pub(crate) async fn is_there(registry: &Registry, name: &str, digest: &Digest) -> bool {
     registry.layout(&repository(name)).blob_size(digest).await.unwrap().is_some()
 }
 

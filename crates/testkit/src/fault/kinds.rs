@@ -151,6 +151,11 @@ impl Fault {
         Self::new(Effect::CutRequest(bytes)).on("PUT|PATCH|POST", path::ANY)
     }
 
+    /// The connection closes when `bytes` of the request's body were read; the registry has them.
+    pub fn break_request(bytes: u64) -> Self {
+        Self::new(Effect::BreakRequest(bytes)).on("PUT|PATCH|POST", path::ANY)
+    }
+
     /// The connection closes when the answer's header and `bytes` of its body were sent; exactly
     /// so many over HTTP/1.1, at most so many over HTTP/2.
     pub fn cut_response(bytes: u64) -> Self {

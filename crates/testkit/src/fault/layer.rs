@@ -1,11 +1,13 @@
 //! The layer that acts on faults. A server has it twice: outside and inside of its auth.
 
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use http::header::LOCATION;
 use http::request::Parts;
 use http::{HeaderValue, Uri};
@@ -89,6 +91,11 @@ pub(crate) async fn act(State(place): State<Place>, request: Request, next: Next
                 body::first(stream, *bytes).for_each(|_| async {}).await;
                 match connection.close().await {}
             }
+            Effect::BreakRequest(bytes) => {
+                let came = body::first(std::mem::take(&mut content).into_data_stream(), *bytes);
+                let broken = axum::Error::new(io::Error::from(io::ErrorKind::ConnectionReset));
+                content = Body::from_stream(came.chain(stream::once(async { Err(broken) })));
+            }
             Effect::Hold(gate) => gate.clone().pass().await,
             Effect::Hook(hook) => hook().await,
             Effect::ForgetHeader(name) => {
@@ -110,7 +117,7 @@ pub(crate) async fn act(State(place): State<Place>, request: Request, next: Next
     };
     for effect in effects {
         match effect {
-            Effect::DropAnswer => match connection.close().await {},
+            Effect::DropAnswer | Effect::BreakRequest(_) => match connection.close().await {},
             Effect::Status(status) => *response.status_mut() = status,
             Effect::SetHeader(name, value) => {
                 response.headers_mut().insert(name, value);
