@@ -15,11 +15,15 @@ use http::{HeaderMap, Method};
 use crate::answer::text;
 use crate::blob_upload::{UploadSession, Way, uploading};
 use crate::endpoint::Request;
-use crate::error::Error;
+use crate::error::{Error, Failure};
 use crate::refusal::BODY_LIMIT;
 
 /// After so many sessions in a row that could not be taken up again, none is tried any more.
 const FAILED_RESUMES: u32 = 3;
+
+/// A registry may still be at work on what came before the break (distribution 3): it is asked
+/// until it says the same twice, at most so often.
+const MOST_LOOKS: u32 = 10;
 
 impl UploadSession {
     /// How many bytes the registry has of the content, after [`UploadSession::put`] or
@@ -34,9 +38,30 @@ impl UploadSession {
         if !endpoint.profile.chunks || failed.load(Ordering::Relaxed) >= FAILED_RESUMES {
             return Ok(None);
         }
+        let pause = endpoint.retry.first_delay;
+        let asked = async {
+            let mut before = None;
+            for _ in 0..MOST_LOOKS {
+                let now = self.look().await?;
+                if now.is_none() || now == before {
+                    return Ok(now);
+                }
+                before = now;
+                tokio::time::sleep(pause).await;
+            }
+            Ok(None)
+        };
+        let received = asked.await;
+        received.map_err(|failure| Error::new(uploading(&self.repository, &self.digest), failure))
+    }
+
+    async fn look(&mut self) -> Result<Option<u64>, Failure> {
         let request = Request::new(Method::GET, self.url.clone(), self.access());
-        let answered = match endpoint.call(&request, BODY_LIMIT).await {
-            Ok(answer) => self.moved(&answer).await.map(|()| received(&answer.headers)),
+        match self.endpoint().call(&request, BODY_LIMIT).await {
+            Ok(answer) => {
+                self.moved(&answer).await?;
+                Ok(received(&answer.headers).filter(|received| *received <= self.size))
+            }
             Err(failure) if failure.status().is_some() && !failure.is_temporary() => {
                 let cause = failure.message();
                 tracing::debug!(target: "registry", cause, "upload not taken up again");
@@ -44,10 +69,6 @@ impl UploadSession {
                 Ok(None)
             }
             Err(failure) => Err(failure),
-        };
-        match answered {
-            Ok(received) => Ok(received.filter(|received| *received <= self.size)),
-            Err(failure) => Err(Error::new(uploading(&self.repository, &self.digest), failure)),
         }
     }
 

@@ -210,6 +210,19 @@ async fn a_request_is_cut_while_it_is_read() {
 }
 
 #[tokio::test]
+async fn a_broken_request_leaves_what_came() {
+    let stage = stage().await;
+    let location = stage.post_upload("").await;
+    let location = header(&location, "location").unwrap().to_owned();
+    let url = reqwest::Url::parse(&stage.registry.url()).unwrap().join(&location).unwrap();
+    stage.registry.inject(Fault::break_request(1000).once());
+    let sent = stage.client.patch(url.clone()).body(vec![1; 4_000_000]).send().await;
+    assert!(sent.is_err());
+    let status = stage.client.get(url).send().await.unwrap();
+    assert_eq!(header(&status, "range"), Some("0-999"));
+}
+
+#[tokio::test]
 async fn connections_drop_before_or_instead_of_the_answer() {
     let stage = stage().await;
     let manifest = stage.image.manifest();
