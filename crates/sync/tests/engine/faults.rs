@@ -68,6 +68,25 @@ async fn a_cut_download_goes_on_and_a_cut_upload_begins_again() {
 }
 
 #[tokio::test]
+async fn a_broken_upload_goes_on_where_the_target_kept_what_came() {
+    let rig = Rig::new().await;
+    let image = image::single(1);
+    rig.offer("app", "1", &image).await;
+    let broken = Fault::break_request(5000).on("PUT", "/v2/app/blobs/**").once();
+    let broken = rig.target.inject(broken);
+    let item = rig.run_one(rig.wish("app:1", "app:1")).await;
+    assert_eq!(item.outcome, Outcome::Copied, "{item:?}");
+    assert_eq!(broken.hits(), 1);
+    rig.assert_holds("app", "1", &image).await;
+    let log = rig.target.log();
+    let rest: Vec<u64> =
+        log.matching("PATCH", "/v2/app/blobs/**").iter().map(|it| it.bytes_in).collect();
+    assert_eq!(rest.len(), 1, "{log}");
+    assert!(image.blobs.iter().any(|(blob, _)| blob.size == rest[0] + 5000), "{log}");
+    assert_eq!(log.count("POST", "/v2/app/blobs/uploads/"), image.blobs.len(), "{log}");
+}
+
+#[tokio::test]
 async fn an_upload_that_never_works_fails_its_item_on_the_target_side() {
     let rig = Rig::new().await;
     rig.offer("app", "1", &image::single(1)).await;
