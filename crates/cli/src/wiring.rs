@@ -94,6 +94,7 @@ fn client(
 
 fn registry_settings(entry: &RegistryEntry, mirrors: bool) -> RegistrySettings {
     RegistrySettings {
+        kind: entry.kind,
         ca_file: entry.ca.clone(),
         client_certificate: entry.client_certificate.as_ref().map(|certificate| {
             registry::ClientCertificate {

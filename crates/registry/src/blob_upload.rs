@@ -322,7 +322,7 @@ impl UploadSession {
             return failure.temporary();
         }
         match way.after(status) {
-            Some(next) if self.endpoint().profile.chunks => {
+            Some(next) if self.endpoint().profile().chunks => {
                 // Others may have learned as much meanwhile, or more.
                 self.endpoint().learned.upload_way.fetch_max(next as u8, Ordering::Relaxed);
                 failure.temporary()

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use oci::{Digest, Host, Repository};
+use oci::{Digest, Host, RegistryKind, Repository};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::Url;
@@ -21,7 +21,7 @@ use crate::auth::{Access, Auth, Challenge, Flights, Shown, lock};
 use crate::credential::CredentialSource;
 use crate::error::{ErrorKind, Failure};
 use crate::gate::{Gate, Lane, Permit};
-use crate::profile::Profile;
+use crate::profile::{Profile, Sign};
 use crate::redirect::{self, MOST_REDIRECTS};
 use crate::refusal;
 use crate::retry::retry;
@@ -38,7 +38,10 @@ const MOST_REFUSALS: usize = 3;
 /// One registry.
 pub(crate) struct Endpoint {
     pub(crate) host: Host,
-    pub(crate) profile: &'static Profile,
+    /// What it is by its settings or its name.
+    named: Named,
+    /// What it is by its answers, where the others do not tell.
+    told: OnceLock<(&'static Profile, &'static Sign)>,
     pub(crate) retry: RetryPolicy,
     pub(crate) attempts: u32,
     pub(crate) timeouts: Timeouts,
@@ -56,6 +59,13 @@ pub(crate) struct Endpoint {
     transport: Transport,
     gate: Gate,
     auth: Arc<Auth>,
+}
+
+/// What tells a registry's kind before it is asked anything.
+#[derive(Clone, Copy)]
+enum Named {
+    InSettings(&'static Profile),
+    ByHost(&'static Profile),
 }
 
 /// What a registry turned out to do.
@@ -150,14 +160,18 @@ impl Endpoint {
         source: Arc<dyn CredentialSource>,
         memory: Arc<Semaphore>,
     ) -> Self {
-        let profile = Profile::of(host);
+        let named = match registry.kind {
+            Some(kind) => Named::InSettings(Profile::of_kind(kind)),
+            None => Named::ByHost(Profile::of(host)),
+        };
         let Settings { retry, attempts, timeouts, pushes, ranges, .. } = *settings;
         let concurrency = registry.concurrency.unwrap_or(settings.concurrency);
         let auth =
             Auth::new(host.clone(), transport.clone(), source, retry, attempts, timeouts.idle);
         Self {
             host: host.clone(),
-            profile,
+            named,
+            told: OnceLock::new(),
             retry,
             attempts,
             timeouts,
@@ -165,13 +179,21 @@ impl Endpoint {
             learned: Learned::default(),
             ranges,
             memory,
-            candidates: candidates(host, profile, registry),
+            candidates: candidates(host, Profile::of(host), registry),
             base: OnceLock::new(),
             arrivals: Flights::default(),
             given_up: Mutex::default(),
             transport,
             gate: Gate::new(concurrency, registry.rate, retry.longest_retry_after),
             auth,
+        }
+    }
+
+    /// What the registry is, as far as is known by now.
+    pub(crate) fn profile(&self) -> &'static Profile {
+        match self.named {
+            Named::InSettings(profile) => profile,
+            Named::ByHost(profile) => self.told.get().map_or(profile, |(told, _)| told),
         }
     }
 
@@ -221,8 +243,10 @@ impl Endpoint {
                         if next { continue } else { break }
                     }
                 };
+            let challenge = Challenge::of(response.headers());
+            self.recognise(response.headers(), challenge.as_ref());
             if response.status() == StatusCode::UNAUTHORIZED
-                && let Some(challenge) = Challenge::of(response.headers())
+                && let Some(challenge) = challenge
             {
                 self.auth.learn(&challenge, base)?;
             }
@@ -231,6 +255,18 @@ impl Endpoint {
             return if failure.is_temporary() { Err(failure) } else { Ok(base.clone()) };
         }
         Err(last)
+    }
+
+    /// Learns what the registry is from an answer, unless its settings or its name tell.
+    fn recognise(&self, headers: &HeaderMap, challenge: Option<&Challenge>) {
+        if let Named::ByHost(profile) = self.named
+            && profile.kind == RegistryKind::Generic
+            && let Some(told) = Profile::told_by(headers, challenge)
+            && self.told.set(told).is_ok()
+        {
+            let ((profile, sign), host) = (told, &self.host);
+            tracing::debug!(target: "registry", %host, kind = %profile.kind, %sign, "recognised");
+        }
     }
 
     /// The URL of a path below the base, such as `v2/…`.
@@ -285,7 +321,19 @@ impl Endpoint {
         // HTTP/2 connections break in more ways than HTTP/1.1 ones (REFUSED_STREAM, GOAWAY), and a
         // new request may land on the same one; so further attempts do without it.
         let pool = |number| if number > 1 { Pool::Bulk } else { request.pool };
-        retry(&self.retry, attempts, |number| attempt(pool(number))).await
+        let done = retry(&self.retry, attempts, |number| attempt(pool(number))).await;
+        done.map_err(|failure| self.with_login_hint(failure))
+    }
+
+    /// Adds how one logs in to this kind of registry, where that is what is missing.
+    fn with_login_hint(&self, failure: Failure) -> Failure {
+        match (failure.kind(), failure.hint_text(), self.profile().login) {
+            (ErrorKind::Unauthorized, Some(hint), Some(login)) => {
+                let both = format!("{hint}; {login}");
+                failure.hint(both)
+            }
+            _ => failure,
+        }
     }
 
     /// One attempt, with as many rounds as it takes to say who we are.
@@ -438,7 +486,7 @@ impl Endpoint {
         }
         // Without a word on how long: as long as the failed request itself waits, at least.
         self.gate.hold(failure.delay().unwrap_or(self.retry.first_delay));
-        match self.profile.rate_limited {
+        match self.profile().rate_limited {
             Some(hint) => failure.hint(hint),
             None => failure,
         }

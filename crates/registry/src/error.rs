@@ -213,6 +213,10 @@ impl Failure {
         &self.0.message
     }
 
+    pub(crate) fn hint_text(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
     pub(crate) fn has_hint(&self) -> bool {
         self.0.hint.is_some()
     }

@@ -43,9 +43,11 @@ pub use client::Client;
 pub use credential::{AnonymousEverywhere, Credential, CredentialError, CredentialSource};
 pub use error::{Error, ErrorKind};
 pub use manifests::ManifestReceipt;
+pub use profile::ReferrersApi;
 pub use referrers::{Referrers, ReferrersSource};
 pub use repository::RepositoryClient;
 pub use settings::{
     ClientCertificate, RangePolicy, RegistrySettings, RetryPolicy, Settings, SettingsError,
     Timeouts,
 };
+pub use tags::TagList;

@@ -162,7 +162,7 @@ impl RepositoryClient {
 
     /// What a failed push to this repository means.
     pub(crate) fn explain_push(&self, failure: Failure) -> Failure {
-        match self.endpoint.profile.missing_repository {
+        match self.endpoint.profile().missing_repository {
             Some(hint) if failure.is(StatusCode::NOT_FOUND) && !failure.has_hint() => {
                 failure.hint(hint)
             }

@@ -11,6 +11,7 @@ use crate::auth::lock;
 use crate::endpoint::Request;
 use crate::error::{Error, ErrorKind, Failure};
 use crate::link;
+use crate::profile::ReferrersApi;
 use crate::redirect;
 use crate::repository::RepositoryClient;
 use crate::tags::{MOST_PAGES, PAGE_LIMIT};
@@ -93,6 +94,10 @@ impl RepositoryClient {
 
     /// What the API says; none where the registry has none. All wait for what the first one learns.
     async fn listed_by_api(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Failure> {
+        self.endpoint.base().await?;
+        if self.endpoint.profile().referrers == ReferrersApi::Absent {
+            return Ok(None);
+        }
         let mut own = None;
         let learned = &self.endpoint.learned;
         let may_have = learned.referrers_api.get_or_try_init(|| async {
@@ -123,6 +128,7 @@ impl RepositoryClient {
 
     async fn ask_api(&self, subject: &Digest) -> Result<Vec<Descriptor>, NoApi> {
         let base = self.endpoint.base().await?;
+        let is_sure = self.endpoint.profile().referrers == ReferrersApi::Present;
         let mut next = Some(self.url(&format!("referrers/{subject}")).await?);
         let mut asked = HashSet::new();
         let mut manifests = Vec::new();
@@ -135,8 +141,9 @@ impl RepositoryClient {
             let request = Request::new(Method::GET, url, self.pull()).header(ACCEPT, index);
             let answer = match self.endpoint.call(&request, PAGE_LIMIT).await {
                 Err(failure) if asked.len() == 1 && means_no_api(&failure) => {
-                    // What is said of a repository that does not exist holds for this time only.
-                    if failure.code() != Some("NAME_UNKNOWN") {
+                    // What is said of a repository that does not exist holds for this time only,
+                    // and where there is the API for this subject only.
+                    if failure.code() != Some("NAME_UNKNOWN") && !is_sure {
                         lock(&self.endpoint.learned.no_referrers_api)
                             .insert(self.repository.clone());
                     }
@@ -144,7 +151,11 @@ impl RepositoryClient {
                     // server answers what it does not know itself.
                     let is_unknown_path =
                         failure.is(StatusCode::NOT_FOUND) && failure.code().is_none();
-                    return Err(if is_unknown_path { NoApi::Anywhere } else { NoApi::Here });
+                    return Err(if is_unknown_path && !is_sure {
+                        NoApi::Anywhere
+                    } else {
+                        NoApi::Here
+                    });
                 }
                 result => result?,
             };

@@ -54,7 +54,7 @@ impl RepositoryClient {
     }
 
     pub(crate) fn access(&self, scopes: Scopes) -> Access {
-        Access { repository: self.repository.clone(), scopes }
+        Access { repository: Some(self.repository.clone()), scopes }
     }
 
     pub(crate) fn pull(&self) -> Access {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use oci::Host;
+use oci::{Host, RegistryKind};
 use url::Url;
 
 /// Settings of a client.
@@ -51,6 +51,8 @@ impl Default for Settings {
 /// Settings of one registry.
 #[derive(Clone, Debug, Default)]
 pub struct RegistrySettings {
+    /// What it is, where neither its name nor its answers tell, or tell it wrong.
+    pub kind: Option<RegistryKind>,
     /// Certificates (PEM) trusted for this registry, its token server and its storage, beside the
     /// system's.
     pub ca_file: Option<PathBuf>,

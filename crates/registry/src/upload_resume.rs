@@ -35,7 +35,7 @@ impl UploadSession {
     pub async fn received(&mut self) -> Result<Option<u64>, Error> {
         let endpoint = self.endpoint();
         let failed = &endpoint.learned.failed_resumes;
-        if !endpoint.profile.chunks || failed.load(Ordering::Relaxed) >= FAILED_RESUMES {
+        if !endpoint.profile().chunks || failed.load(Ordering::Relaxed) >= FAILED_RESUMES {
             return Ok(None);
         }
         let pause = endpoint.retry.first_delay;

@@ -75,6 +75,8 @@ codes! {
     InvalidTag = "invalid-tag",
     /// A registry host that is not one.
     InvalidHost = "invalid-host",
+    /// A kind of registry that is none.
+    InvalidKind = "invalid-kind",
     /// A URL that is not one.
     InvalidUrl = "invalid-url",
     /// A platform that is not one.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use oci::{Host, InvalidName};
+use oci::{Host, InvalidName, RegistryKind};
 use url::Url;
 
 use crate::diagnostic::Code;
@@ -13,6 +13,8 @@ use crate::yaml::Node;
 /// How a registry is reached.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RegistryEntry {
+    /// What it is, where that cannot be seen from outside or is taken wrong.
+    pub kind: Option<RegistryKind>,
     /// Who we are there; else docker config and credential helpers are asked.
     pub auth: Option<Auth>,
     /// A file of certificates (PEM) that are trusted besides those of the system.
@@ -60,6 +62,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, host: &Host, node: &Node) -> Option<
     let path = |reader: &mut Reader<'_>, field| {
         reader.text(field).map(|path| reader.text.resolve(path.value.as_ref()))
     };
+    let kind = keys.get("kind").and_then(|field| kind(reader, field));
     let auth = keys.get("auth").and_then(|field| auth(reader, field));
     let ca = keys.get("ca").and_then(|field| path(reader, field));
     let client_certificate = keys.get("clientCertificate").and_then(|field| {
@@ -78,6 +81,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, host: &Host, node: &Node) -> Option<
     let rate = keys.get("rate").and_then(|field| reader.rate(field));
     keys.close(reader);
     Some(RegistryEntry {
+        kind,
         auth,
         ca,
         client_certificate,
@@ -87,6 +91,20 @@ pub(crate) fn read(reader: &mut Reader<'_>, host: &Host, node: &Node) -> Option<
         concurrency,
         rate,
     })
+}
+
+fn kind(reader: &mut Reader<'_>, field: Field<'_>) -> Option<RegistryKind> {
+    let text = reader.text(field)?;
+    match text.value.parse() {
+        Ok(kind) => Some(kind),
+        Err(error) => {
+            let error: InvalidName = error;
+            let message = format!("`{}` is no kind of registry", text.value.escape_debug());
+            let told = reader.error(Code::InvalidKind, text.span, message);
+            reader.push(told.help(error.problem()));
+            None
+        }
+    }
 }
 
 fn auth(reader: &mut Reader<'_>, field: Field<'_>) -> Option<Auth> {

@@ -165,6 +165,7 @@ repositories:
             registry("rate: 0"),
             registry("rate: fast"),
             registry("insecure: 1"),
+            registry("kind: Harbor"),
             registry("endpoint: proxy.example"),
             registry("mirrors: a.example"),
             registry("clientCertificate: { cert: a.pem }"),
@@ -177,6 +178,16 @@ repositories:
             let errors = told(&text);
             assert!(errors.iter().any(|found| found.severity == Severity::Error), "{text}");
             assert!(!is_valid(&text), "the schema accepts {text}");
+        }
+    }
+
+    #[test]
+    fn the_schema_knows_every_kind_of_registry() {
+        for kind in oci::RegistryKind::ALL {
+            assert!(
+                is_valid(&format!("registries: {{ r.example: {{ kind: {kind} }} }}")),
+                "{kind}"
+            );
         }
     }
 

@@ -214,15 +214,19 @@ impl Personality {
         Self {
             name: "artifactory",
             auth: Auth::basic(USERNAME, PASSWORD),
-            // (containerd/containerd#3533)
-            faults: vec![Fault::refuse_mount()],
+            faults: vec![
+                // (containerd/containerd#3533)
+                Fault::refuse_mount(),
+                // (renovatebot/renovate, lib/modules/datasource/util.ts)
+                Fault::answer_header("x-jfrog-version", "Artifactory/6.9.0 60900900").before_auth(),
+            ],
             // (docker/buildx#196, moby/moby#22531)
             rules: vec![Rule::PatchBeforePut],
             has_cdn: false,
         }
     }
 
-    /// Google Artifact Registry: no chunked uploads, no referrers API.
+    /// Google Artifact Registry: no chunked uploads, no referrers API, tag lists that tell digests.
     pub fn gar() -> Self {
         Self {
             name: "gar",
@@ -241,9 +245,51 @@ impl Personality {
                 Fault::no_referrers(),
                 Fault::no_subject(),
             ],
-            rules: Vec::new(),
+            rules: vec![Rule::TagsTellDigests],
             has_cdn: false,
         }
+    }
+
+    /// Azure's registry: tokens from its own `/oauth2/token`.
+    pub fn acr() -> Self {
+        Self {
+            name: "acr",
+            auth: with_user(Bearer {
+                path: "/oauth2/token".to_owned(),
+                service: "registry.azurecr.io".to_owned(),
+                ..Bearer::default()
+            }),
+            ..Self::default()
+        }
+    }
+
+    /// Nexus: an index with a child left out is refused, and every answer says who it is.
+    pub fn nexus() -> Self {
+        Self {
+            name: "nexus",
+            auth: Auth::basic(USERNAME, PASSWORD),
+            faults: vec![Fault::answer_header("server", "Nexus/3.87.1-01 (PRO)").before_auth()],
+            // (regclient/regclient#836)
+            rules: vec![Rule::ChildrenMustExist],
+            has_cdn: false,
+        }
+    }
+
+    /// zot, as anyone may use it; its answers allow a header that its own web page sends.
+    pub fn zot() -> Self {
+        let headers = "Authorization,content-type,X-ZOT-API-CLIENT";
+        Self {
+            name: "zot",
+            faults: vec![
+                Fault::answer_header("access-control-allow-headers", headers).before_auth(),
+            ],
+            ..Self::default()
+        }
+    }
+
+    /// The CNCF's registry, version 3: as version 2 in what it does not do.
+    pub fn distribution3() -> Self {
+        Self { name: "distribution 3", ..Self::distribution2() }
     }
 
     /// The CNCF's registry, version 2: no referrers API, absolute Locations whose query is the
@@ -274,7 +320,11 @@ impl Personality {
             Self::harbor(),
             Self::artifactory(),
             Self::gar(),
+            Self::acr(),
+            Self::nexus(),
+            Self::zot(),
             Self::distribution2(),
+            Self::distribution3(),
         ]
     }
 }

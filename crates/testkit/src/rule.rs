@@ -52,6 +52,8 @@ pub enum Rule {
     MountOnlyReferenced,
     /// An index with a child that is not there is refused: 400 MANIFEST_BLOB_UNKNOWN.
     ChildrenMustExist,
+    /// Tag lists tell digests, in Google's form.
+    TagsTellDigests,
     /// An index whose children are of the other family (Docker in OCI) is refused: 400
     /// MANIFEST_INVALID.
     OneFamilyPerIndex,
@@ -105,14 +107,41 @@ impl Rules {
         self.shared.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer to HEAD of this path.
+    /// The status of the answer to HEAD of this path.
     async fn head(&self, path: &str) -> StatusCode {
+        self.ask(Method::HEAD, path).await.status()
+    }
+
+    /// What the registry answers without any of this.
+    async fn ask(&self, method: Method, path: &str) -> Response {
         let mut request = http::Request::new(Body::empty());
-        *request.method_mut() = Method::HEAD;
-        let Ok(uri) = path.parse() else { return StatusCode::BAD_REQUEST };
+        *request.method_mut() = method;
+        let Ok(uri) = path.parse() else { return answer::empty(StatusCode::BAD_REQUEST) };
         *request.uri_mut() = uri;
         let Ok(response) = self.shared.content.clone().oneshot(request).await;
-        response.status()
+        response
+    }
+
+    /// A list of tags with what each points at.
+    async fn tags_with_digests(&self, parts: &Parts) -> Option<Response> {
+        let path = parts.uri.path_and_query()?.as_str();
+        let (mut head, body) = self.ask(Method::GET, path).await.into_parts();
+        let content = axum::body::to_bytes(body, usize::MAX).await.ok()?;
+        let mut list: serde_json::Value = serde_json::from_slice(&content).ok()?;
+        let mut manifests = BTreeMap::<String, Vec<String>>::new();
+        for tag in list.get("tags")?.as_array()?.iter().filter_map(|tag| tag.as_str()) {
+            let manifest = format!("/v2/{}/manifests/{tag}", repository_of(path)?);
+            let found = self.ask(Method::HEAD, &manifest).await;
+            let digest = found.headers().get("docker-content-digest")?.to_str().ok()?;
+            manifests.entry(digest.to_owned()).or_default().push(tag.to_owned());
+        }
+        list["manifest"] = manifests
+            .into_iter()
+            .map(|(digest, tags)| (digest, serde_json::json!({ "tag": tags })))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+        head.headers.remove(http::header::CONTENT_LENGTH);
+        Some(Response::from_parts(head, Body::from(list.to_string())))
     }
 
     /// What the rule does to the request: changes it, or answers it.
@@ -200,7 +229,10 @@ impl Rules {
                 }
                 None
             }
-            Rule::StaleUploadRange => None,
+            Rule::TagsTellDigests if is(Method::GET, path::TAGS) => {
+                self.tags_with_digests(parts).await
+            }
+            Rule::TagsTellDigests | Rule::StaleUploadRange => None,
         }
     }
 

@@ -13,7 +13,7 @@ use crate::error::{ErrorKind, Failure, chain_of};
 pub(crate) struct Credentials {
     host: Host,
     source: Arc<dyn CredentialSource>,
-    cells: Mutex<HashMap<Repository, Cell>>,
+    cells: Mutex<HashMap<Option<Repository>, Cell>>,
 }
 
 /// Locked while the source is asked, which may run a program.
@@ -24,8 +24,8 @@ impl Credentials {
         Self { host, source, cells: Mutex::default() }
     }
 
-    /// The credential for a repository.
-    pub(crate) async fn get(&self, repository: &Repository) -> Result<Credential, Failure> {
+    /// The credential for a repository, or for the registry as such.
+    pub(crate) async fn get(&self, repository: Option<&Repository>) -> Result<Credential, Failure> {
         let cell = self.cell(repository);
         let mut cell = cell.lock().await;
         if let Some(credential) = &*cell {
@@ -39,7 +39,7 @@ impl Credentials {
     /// Another credential after one was refused; none if there is no other.
     pub(crate) async fn renew(
         &self,
-        repository: &Repository,
+        repository: Option<&Repository>,
         refused: &Credential,
     ) -> Result<Option<Credential>, Failure> {
         let cell = self.cell(repository);
@@ -56,18 +56,18 @@ impl Credentials {
     }
 
     /// The credential, if the source was asked for it.
-    pub(crate) async fn known(&self, repository: &Repository) -> Option<Credential> {
-        let cell = lock(&self.cells).get(repository).cloned()?;
+    pub(crate) async fn known(&self, repository: Option<&Repository>) -> Option<Credential> {
+        let cell = lock(&self.cells).get(&repository.cloned()).cloned()?;
         let known = cell.lock().await;
         known.clone()
     }
 
-    fn cell(&self, repository: &Repository) -> Cell {
-        Arc::clone(lock(&self.cells).entry(repository.clone()).or_default())
+    fn cell(&self, repository: Option<&Repository>) -> Cell {
+        Arc::clone(lock(&self.cells).entry(repository.cloned()).or_default())
     }
 
-    async fn ask(&self, repository: &Repository) -> Result<Credential, Failure> {
-        self.source.credential(&self.host, Some(repository)).await.map_err(|error| {
+    async fn ask(&self, repository: Option<&Repository>) -> Result<Credential, Failure> {
+        self.source.credential(&self.host, repository).await.map_err(|error| {
             let causes: Vec<_> = chain_of(&error).map(ToString::to_string).collect();
             let message = format!("no credential for `{}`: {}", self.host, causes.join(": "));
             Failure::new(ErrorKind::Credential, message)
@@ -113,20 +113,20 @@ mod tests {
     #[tokio::test]
     async fn asked_once_and_again_when_refused() {
         let (credentials, repository) = credentials(&["new", "old"]);
-        let old = credentials.get(&repository).await.unwrap();
-        assert!(credentials.get(&repository).await.unwrap().same(&old));
-        let renewals = (0..3).map(|_| credentials.renew(&repository, &old));
+        let old = credentials.get(Some(&repository)).await.unwrap();
+        assert!(credentials.get(Some(&repository)).await.unwrap().same(&old));
+        let renewals = (0..3).map(|_| credentials.renew(Some(&repository), &old));
         for renewed in join_all(renewals).await {
             assert!(!renewed.unwrap().unwrap().same(&old));
         }
-        let new = credentials.get(&repository).await.unwrap();
-        assert!(credentials.renew(&repository, &new).await.unwrap().is_none());
+        let new = credentials.get(Some(&repository)).await.unwrap();
+        assert!(credentials.renew(Some(&repository), &new).await.unwrap().is_none());
     }
 
     #[tokio::test]
     async fn a_source_that_fails_is_no_anonymous_one() {
         let (credentials, repository) = credentials(&[]);
-        let failure = credentials.get(&repository).await.unwrap_err();
+        let failure = credentials.get(Some(&repository)).await.unwrap_err();
         assert_eq!(failure.kind(), ErrorKind::Credential);
         assert!(failure.message().ends_with("`r.example`: the helper is missing"));
     }

@@ -35,8 +35,8 @@ use crate::transport::{Peer, Transport};
 /// What a request needs to be allowed to do.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
-    /// Whose credential is used.
-    pub(crate) repository: Repository,
+    /// Whose credential is used; the registry's own where none is named.
+    pub(crate) repository: Option<Repository>,
     pub(crate) scopes: Scopes,
 }
 
@@ -156,7 +156,11 @@ impl Auth {
                 let other_way = matches!(scheme, Scheme::Bearer { .. })
                     && matches!(credential, Credential::Basic { .. });
                 if !other_way
-                    && self.credentials.renew(&access.repository, credential).await?.is_none()
+                    && self
+                        .credentials
+                        .renew(access.repository.as_ref(), credential)
+                        .await?
+                        .is_none()
                 {
                     return Ok(None);
                 }
@@ -174,7 +178,7 @@ impl Auth {
     }
 
     async fn answer(self: &Arc<Self>, scheme: Scheme, access: &Access) -> Result<Shown, Failure> {
-        let credential = self.credentials.get(&access.repository).await?;
+        let credential = self.credentials.get(access.repository.as_ref()).await?;
         match (scheme, credential) {
             (_, credential @ Credential::Bearer(_))
             | (Scheme::Basic, credential @ Credential::Basic { .. }) => {
@@ -208,7 +212,7 @@ impl Auth {
         let start = move || {
             async move {
                 let service = service.as_deref();
-                let token = auth.fetch(&realm, service, peer, &wanted, &repository).await?;
+                let token = auth.fetch(&realm, service, peer, &wanted, repository.as_ref()).await?;
                 let token = Arc::new(token);
                 auth.tokens.keep(&token);
                 Ok(token)
@@ -225,7 +229,7 @@ impl Auth {
         service: Option<&str>,
         peer: Peer,
         scopes: &Scopes,
-        repository: &Repository,
+        repository: Option<&Repository>,
     ) -> Result<Token, Failure> {
         let (transport, idle) = (&self.transport, self.idle);
         let request = &TokenRequest { transport, peer, realm, service, scopes, idle };
@@ -255,13 +259,18 @@ impl Auth {
         self.advise(failure, credential)
     }
 
+    /// Who we are where the registry asked, as it was answered last.
+    pub(crate) async fn who(&self, repository: Option<&Repository>) -> Option<Credential> {
+        self.credentials.known(repository).await
+    }
+
     /// A registry's refusal (401 or 403), with what to do about it.
     pub(crate) async fn explain(&self, failure: Failure, access: &Access) -> Failure {
         if failure.has_hint() {
             return failure;
         }
         // Nothing was asked for if no challenge came.
-        match self.credentials.known(&access.repository).await {
+        match self.credentials.known(access.repository.as_ref()).await {
             Some(credential) => self.advise(failure, &credential),
             None => failure,
         }

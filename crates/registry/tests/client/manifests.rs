@@ -1,7 +1,7 @@
 //! Manifests, tags and referrers.
 
 use oci::{Algorithm, Digest, MediaType, Selector};
-use registry::{ErrorKind, Referrers, ReferrersSource};
+use registry::{ErrorKind, Referrers, ReferrersSource, TagList};
 use testkit::{Auth, Fault, Registry, image, path};
 
 use crate::{asked, by_tag, open, repository, tag};
@@ -154,7 +154,7 @@ async fn tags_of_all_pages() {
     }
     let mut expected = names.map(tag).to_vec();
     expected.sort();
-    assert_eq!(open(&registry, "a").tags().await.unwrap(), Some(expected));
+    assert_eq!(open(&registry, "a").tags().await.unwrap().map(|list| list.tags), Some(expected));
     assert_eq!(registry.log().count("GET", path::TAGS), 3);
     assert_eq!(open(&registry, "b").tags().await.unwrap(), None);
 }
@@ -170,7 +170,7 @@ async fn a_list_without_an_end_is_not_followed_forever() {
     assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
     let null = Fault::status(200).body(r#"{"name":"a","tags":null}"#).on("GET", path::TAGS);
     let registry = Registry::builder().fault(null).start().await;
-    assert_eq!(open(&registry, "a").tags().await.unwrap(), Some(vec![]));
+    assert_eq!(open(&registry, "a").tags().await.unwrap(), Some(TagList::default()));
 }
 
 #[tokio::test]

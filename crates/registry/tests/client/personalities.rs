@@ -53,7 +53,10 @@ async fn an_index_goes_to_every_kind_of_registry_and_comes_back() {
             assert_eq!(content(reader).await.unwrap(), expected, "{name}");
             assert_eq!(app.blob_size(&blob.digest).await.unwrap(), Some(blob.size), "{name}");
         }
-        assert_eq!(app.tags().await.unwrap(), Some(vec![tag("1")]), "{name}");
+        let list = app.tags().await.unwrap().unwrap();
+        assert_eq!(list.tags, [tag("1")], "{name}");
+        let told = (name == "gar").then(|| (tag("1"), image.digest()));
+        assert_eq!(list.digests, told.into_iter().collect(), "{name}");
         let referrers = app.referrers(&image.digest()).await.unwrap();
         assert!(referrers.manifests.is_empty(), "{name}: {referrers:?}");
     }

@@ -10,7 +10,8 @@ impl Place {
     pub(crate) async fn tags(&self) -> Result<Vec<Tag>, Failure> {
         match &self.store {
             Store::Registry(remote) => {
-                remote.client.tags().await.map(Option::unwrap_or_default).map_err(self.registry())
+                let list = remote.client.tags().await.map_err(self.registry())?;
+                Ok(list.unwrap_or_default().tags)
             }
             Store::Layout(layout) => layout.tags().await.map_err(self.layout()),
             Store::Archive(archive) => archive.tags().await.map_err(self.layout()),
