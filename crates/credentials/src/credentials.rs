@@ -55,6 +55,19 @@ impl Credentials {
         Ok(found.map_or(Credential::Anonymous, |(credential, _)| credential))
     }
 
+    /// The place that the credential for a repository comes from, for people; none where there is
+    /// no credential.
+    ///
+    /// # Errors
+    /// As [`Credentials::credential`].
+    pub async fn place(
+        &self,
+        host: &Host,
+        repository: Option<&Repository>,
+    ) -> Result<Option<String>, Error> {
+        Ok(self.find(host, repository).await?.map(|(_, place)| place))
+    }
+
     /// The credential with the place it came from.
     async fn find(
         &self,
@@ -216,6 +229,18 @@ mod tests {
         fn credentials(&self) -> Credentials {
             Credentials::new(self.environment())
         }
+    }
+
+    #[tokio::test]
+    async fn a_credential_names_its_place_and_nobody_has_none() {
+        let home = Home::new();
+        home.login(".docker/config.json", "docker");
+        let place = async |host: &str| {
+            home.credentials().place(&host.parse().unwrap(), None).await.unwrap()
+        };
+        let file = home.path(".docker/config.json").display().to_string();
+        assert_eq!(place("r.io").await, Some(file));
+        assert_eq!(place("other.io").await, None);
     }
 
     async fn find(credentials: &Credentials, host: &str) -> String {

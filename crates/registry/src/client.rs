@@ -83,7 +83,7 @@ impl Client {
         RepositoryClient::new(self.endpoint(host), repository.clone(), mirrors)
     }
 
-    fn endpoint(&self, host: &Host) -> Arc<Endpoint> {
+    pub(crate) fn endpoint(&self, host: &Host) -> Arc<Endpoint> {
         let shared = &self.0;
         let mut endpoints = lock(&shared.endpoints);
         let endpoint = endpoints.entry(host.clone()).or_insert_with(|| {

@@ -11,22 +11,23 @@ use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use oci::{Digest, Host, RegistryKind, Repository};
+use oci::{Digest, Host, Repository};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::Url;
 
 use crate::answer::{Answer, Opened, read_capped, text};
 use crate::auth::{Access, Auth, Challenge, Flights, Shown, lock};
-use crate::credential::CredentialSource;
+use crate::credential::{Credential, CredentialSource};
 use crate::error::{ErrorKind, Failure};
 use crate::gate::{Gate, Lane, Permit};
-use crate::profile::{Profile, Sign};
+use crate::profile::Profile;
+use crate::recognised::Recognised;
 use crate::redirect::{self, MOST_REDIRECTS};
 use crate::refusal;
 use crate::retry::retry;
 use crate::settings::{RangePolicy, RegistrySettings, RetryPolicy, Settings, Timeouts};
-use crate::transport::{Message, Peer, Pool, Transport, server_of};
+use crate::transport::{Broken, Message, Peer, Pool, Transport, server_of};
 
 /// So long a registry that could not be reached is not tried again.
 const GIVEN_UP_FOR: Duration = Duration::from_secs(10);
@@ -38,10 +39,7 @@ const MOST_REFUSALS: usize = 3;
 /// One registry.
 pub(crate) struct Endpoint {
     pub(crate) host: Host,
-    /// What it is by its settings or its name.
-    named: Named,
-    /// What it is by its answers, where the others do not tell.
-    told: OnceLock<(&'static Profile, &'static Sign)>,
+    pub(crate) kind: Recognised,
     pub(crate) retry: RetryPolicy,
     pub(crate) attempts: u32,
     pub(crate) timeouts: Timeouts,
@@ -59,13 +57,6 @@ pub(crate) struct Endpoint {
     transport: Transport,
     gate: Gate,
     auth: Arc<Auth>,
-}
-
-/// What tells a registry's kind before it is asked anything.
-#[derive(Clone, Copy)]
-enum Named {
-    InSettings(&'static Profile),
-    ByHost(&'static Profile),
 }
 
 /// What a registry turned out to do.
@@ -160,18 +151,13 @@ impl Endpoint {
         source: Arc<dyn CredentialSource>,
         memory: Arc<Semaphore>,
     ) -> Self {
-        let named = match registry.kind {
-            Some(kind) => Named::InSettings(Profile::of_kind(kind)),
-            None => Named::ByHost(Profile::of(host)),
-        };
         let Settings { retry, attempts, timeouts, pushes, ranges, .. } = *settings;
         let concurrency = registry.concurrency.unwrap_or(settings.concurrency);
         let auth =
             Auth::new(host.clone(), transport.clone(), source, retry, attempts, timeouts.idle);
         Self {
             host: host.clone(),
-            named,
-            told: OnceLock::new(),
+            kind: Recognised::new(host, registry.kind),
             retry,
             attempts,
             timeouts,
@@ -191,10 +177,7 @@ impl Endpoint {
 
     /// What the registry is, as far as is known by now.
     pub(crate) fn profile(&self) -> &'static Profile {
-        match self.named {
-            Named::InSettings(profile) => profile,
-            Named::ByHost(profile) => self.told.get().map_or(profile, |(told, _)| told),
-        }
+        self.kind.profile()
     }
 
     /// Where the registry is, as `scheme://host[:port]/`. Finds out with the first request: whether
@@ -231,20 +214,16 @@ impl Endpoint {
         let _permit = self.gate.enter(Lane::Requests).await?;
         let mut last = Failure::new(ErrorKind::Unsupported, "the registry's name is no URL's");
         for base in &self.candidates {
-            let url = base.join("v2/").unwrap_or_else(|_| base.clone());
-            let (method, headers, body) = (Method::GET, HeaderMap::new(), Bytes::new().into());
-            let message = Message { method, url, headers, body };
-            let mut response =
-                match self.transport.send(Peer::Registry, Pool::Small, message, None).await {
-                    Ok(response) => response,
-                    Err(broken) => {
-                        let next = broken.no_tls;
-                        last = broken.failure;
-                        if next { continue } else { break }
-                    }
-                };
+            let mut response = match self.knock_at(base).await {
+                Ok(response) => response,
+                Err(broken) => {
+                    let next = broken.no_tls;
+                    last = broken.failure;
+                    if next { continue } else { break }
+                }
+            };
             let challenge = Challenge::of(response.headers());
-            self.recognise(response.headers(), challenge.as_ref());
+            self.kind.learn(response.headers(), challenge.as_ref());
             if response.status() == StatusCode::UNAUTHORIZED
                 && let Some(challenge) = challenge
             {
@@ -257,16 +236,27 @@ impl Endpoint {
         Err(last)
     }
 
-    /// Learns what the registry is from an answer, unless its settings or its name tell.
-    fn recognise(&self, headers: &HeaderMap, challenge: Option<&Challenge>) {
-        if let Named::ByHost(profile) = self.named
-            && profile.kind == RegistryKind::Generic
-            && let Some(told) = Profile::told_by(headers, challenge)
-            && self.told.set(told).is_ok()
-        {
-            let ((profile, sign), host) = (told, &self.host);
-            tracing::debug!(target: "registry", %host, kind = %profile.kind, %sign, "recognised");
-        }
+    /// The proxy that is connected to instead of the registry, as `host[:port]`.
+    pub(crate) fn proxy(&self) -> Option<String> {
+        self.transport.proxy_for(self.base.get().or(self.candidates.first())?)
+    }
+
+    /// Who we are at the registry as such, if it asked.
+    pub(crate) async fn who(&self) -> Option<Credential> {
+        self.auth.who(None).await
+    }
+
+    /// Asks `GET /v2/` without a credential, once.
+    pub(crate) async fn knock(&self, base: &Url) -> Result<reqwest::Response, Failure> {
+        let _permit = self.gate.enter(Lane::Requests).await?;
+        self.knock_at(base).await.map_err(|broken| broken.failure)
+    }
+
+    async fn knock_at(&self, base: &Url) -> Result<reqwest::Response, Broken> {
+        let url = base.join("v2/").unwrap_or_else(|_| base.clone());
+        let (method, headers, body) = (Method::GET, HeaderMap::new(), Bytes::new().into());
+        let message = Message { method, url, headers, body };
+        self.transport.send(Peer::Registry, Pool::Small, message, None).await
     }
 
     /// The URL of a path below the base, such as `v2/…`.

@@ -23,8 +23,10 @@ mod error;
 mod gate;
 mod link;
 mod manifests;
+mod probe;
 mod profile;
 mod range_plan;
+mod recognised;
 mod redirect;
 mod referrers;
 mod refusal;
@@ -43,6 +45,10 @@ pub use client::Client;
 pub use credential::{AnonymousEverywhere, Credential, CredentialError, CredentialSource};
 pub use error::{Error, ErrorKind};
 pub use manifests::ManifestReceipt;
+pub use probe::{
+    Budget, ChallengeFacts, Greeting, HeadFacts, Identity, KnownBy, LoginFacts, Probe,
+    ProfileFacts, RepositoryFacts,
+};
 pub use profile::ReferrersApi;
 pub use referrers::{Referrers, ReferrersSource};
 pub use repository::RepositoryClient;

@@ -11,6 +11,7 @@ use crate::auth::Scopes;
 use crate::endpoint::Request;
 use crate::error::{Error, ErrorKind, Failure};
 use crate::repository::RepositoryClient;
+use crate::retry::pauses;
 
 /// What a registry said to a manifest that it took.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,6 +20,9 @@ pub struct ManifestReceipt {
     /// `OCI-Subject`). Where it does not, whoever pushes a referrer keeps the fallback tag.
     pub subject_accepted: bool,
 }
+
+/// So often a manifest is asked for again that may still be on its way into a registry.
+const LATE_CHILD_ATTEMPTS: usize = 3;
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
@@ -41,7 +45,7 @@ impl RepositoryClient {
     /// [`Error`]; of kind [`ErrorKind::Content`] where the bytes are not what they should be, and
     /// [`ErrorKind::Unsupported`] for Docker's manifest schema 1.
     pub async fn manifest(&self, selector: &Selector) -> Result<Option<Manifest>, Error> {
-        self.first(|at| at.manifest_here(selector)).await.map_err(|failure| {
+        self.first(|at| at.manifest_in_time(selector)).await.map_err(|failure| {
             Error::new(format!("reading the manifest `{}`", self.name_of(selector)), failure)
         })
     }
@@ -103,6 +107,19 @@ impl RepositoryClient {
         Ok(self.manifest_here(selector).await?.map(|manifest| manifest.descriptor()))
     }
 
+    /// A manifest, waited for where what an index names may come later than the index.
+    async fn manifest_in_time(&self, selector: &Selector) -> Result<Option<Manifest>, Failure> {
+        let mut pauses = pauses(&self.endpoint.retry).take(LATE_CHILD_ATTEMPTS);
+        loop {
+            let found = self.manifest_here(selector).await?;
+            let may_come = self.endpoint.profile().children_come_late
+                && matches!(selector, Selector::Digest(_));
+            let pause = pauses.next().filter(|_| found.is_none() && may_come);
+            let Some(pause) = pause else { return Ok(found) };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
     pub(crate) async fn manifest_here(
         &self,
         selector: &Selector,
@@ -114,7 +131,7 @@ impl RepositoryClient {
         received(selector, answer).map(Some)
     }
 
-    async fn ask_for_manifest(
+    pub(crate) async fn ask_for_manifest(
         &self,
         method: Method,
         selector: &Selector,
@@ -147,7 +164,7 @@ impl RepositoryClient {
                     subject_accepted: answer.headers.contains_key(SUBJECT),
                 });
             }
-            Err(failure) => self.explain_push(failure),
+            Err(failure) => explain_mixture(self.explain_push(failure), manifest),
         };
         // A registry with immutable tags refuses even the same content again: that of someone who
         // was faster, or of our own attempt whose answer was lost (aws/containers-roadmap#2380).
@@ -169,6 +186,21 @@ impl RepositoryClient {
             _ => failure,
         }
     }
+}
+
+/// Says what is unusual about an index that was refused: Quay takes none that mixes the media types
+/// of Docker and of OCI (openshift/oc-mirror#253).
+fn explain_mixture(failure: Failure, manifest: &Manifest) -> Failure {
+    let is_docker = |media_type: &MediaType| media_type.as_str().contains("vnd.docker.");
+    let own = is_docker(manifest.media_type());
+    let is_mixed = manifest.manifests().any(|child| is_docker(&child.media_type) != own);
+    if is_mixed && failure.kind() == ErrorKind::Rejected && !failure.has_hint() {
+        return failure.hint(
+            "the index mixes manifests of Docker and of OCI, which some registries refuse: have it \
+             built with one kind of media types",
+        );
+    }
+    failure
 }
 
 /// The `Accept` header: every kind of manifest that can be copied.

@@ -25,6 +25,8 @@ pub(crate) struct Profile {
     pub(crate) chunks: bool,
     /// Whether a blob is mounted only from where a manifest names it.
     pub(crate) mounts_named_only: bool,
+    /// Whether what an index names may be there later than the index.
+    pub(crate) children_come_late: bool,
     /// Whether the registry lists referrers.
     pub(crate) referrers: ReferrersApi,
     /// Tags asked for at once, at most.
@@ -66,6 +68,7 @@ const OTHER: Profile = Profile {
     api_host: None,
     chunks: true,
     mounts_named_only: false,
+    children_come_late: false,
     referrers: ReferrersApi::Unknown,
     tags_per_page: 1000,
     login: None,
@@ -90,12 +93,14 @@ const PROFILES: [Profile; 15] = [
     // mounts, where an account allows them, are of blobs that a manifest names
     // (aws/containers-roadmap#2860); referrers are listed, though some manifests are answered with
     // 405 (aws/containers-roadmap#2783); no page is longer than 1000
-    // (google/go-containerregistry#1091).
+    // (google/go-containerregistry#1091). Where it pulls an index through, what that names comes
+    // later (project-zot/zot#4378).
     Profile {
         kind: RegistryKind::Ecr,
         hosts: &["*.dkr.ecr.*.amazonaws.com", "*.dkr.ecr.*.amazonaws.com.cn", "*.dkr-ecr.*.on.aws"],
         chunks: false,
         mounts_named_only: true,
+        children_come_late: true,
         referrers: ReferrersApi::Present,
         login: Some(
             "ECR's passwords are good for 12 hours: use docker-credential-ecr-login, or \

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Method};
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use rustls::{ClientConfig, RootCertStore};
@@ -46,6 +47,8 @@ pub(crate) struct Transport {
     others: Pools,
     /// Whether the registry's name is kept and another server connected to.
     redirected: bool,
+    /// Whether the registry is reached without a proxy.
+    direct: bool,
     timeout: Duration,
 }
 
@@ -94,7 +97,20 @@ impl Transport {
             Pools::new(settings, &own, profile.direct, profile.endpoint)?
         };
         let redirected = profile.endpoint.is_some();
-        Ok(Self { registry, others, redirected, timeout: settings.timeouts.response })
+        let direct = profile.direct || redirected;
+        Ok(Self { registry, others, redirected, direct, timeout: settings.timeouts.response })
+    }
+
+    /// The proxy that requests for a URL of the registry go to, as `host[:port]`: what the HTTP
+    /// client finds by the same rules.
+    pub(crate) fn proxy_for(&self, url: &Url) -> Option<String> {
+        if self.direct {
+            return None;
+        }
+        let proxy = Matcher::from_system().intercept(&url.as_str().parse().ok()?)?;
+        let uri = proxy.uri();
+        let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("{}{port}", uri.host()?))
     }
 
     /// Sends a request and waits for the head of the answer, at most for `timeout`, or as long as

@@ -13,6 +13,7 @@ mod connections;
 mod manifests;
 mod pacing;
 mod personalities;
+mod quirks;
 mod ranges;
 mod resume;
 mod uploads;
