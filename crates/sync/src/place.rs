@@ -328,12 +328,18 @@ impl Place {
                 match self.resolve(&selector).await? {
                     Some(digest) if digest == manifest.digest() => Ok(Tagged::AsWanted),
                     Some(digest) => Ok(Tagged::Holds(digest)),
-                    None => remote
-                        .client
-                        .put_manifest(&selector, manifest)
-                        .await
-                        .map(|_receipt| Tagged::AsWanted)
-                        .map_err(self.registry()),
+                    None => match remote.client.put_manifest(&selector, manifest).await {
+                        Ok(_receipt) => Ok(Tagged::AsWanted),
+                        // Where tags are immutable, whoever comes second is refused (ECR: 400,
+                        // Harbor: 412); what the tag holds then is what matters.
+                        Err(error) if error.kind() == registry::ErrorKind::Rejected => {
+                            match self.resolve(&selector).await {
+                                Ok(Some(digest)) => Ok(Tagged::Holds(digest)),
+                                _ => Err(self.registry()(error)),
+                            }
+                        }
+                        Err(error) => Err(self.registry()(error)),
+                    },
                 }
             }
             Store::Layout(layout) => {
