@@ -1,6 +1,7 @@
 //! What was typed, as it was typed. What it means together with variables and defaults is decided
 //! in `settings`. The doc comments here are the help texts.
 
+mod doctor;
 mod referrers;
 mod run;
 mod serve;
@@ -8,6 +9,7 @@ mod serve;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use doctor::DoctorArguments;
 pub(crate) use referrers::{ReferrersArguments, Switch, which};
 pub(crate) use run::{
     CheckArguments, CopyArguments, ListArguments, LoginArguments, OutputFormat, PlanArguments,
@@ -58,6 +60,7 @@ pub(crate) enum Command {
     Verify(VerifyArguments),
     Check(CheckArguments),
     Copy(CopyArguments),
+    Doctor(DoctorArguments),
     Serve(ServeArguments),
     Schema(SchemaArguments),
     Completions(CompletionsArguments),
@@ -141,6 +144,8 @@ pub(crate) enum Format {
     SyncFile,
     /// What `--output json` and `--report json=FILE` write
     Report,
+    /// What `doctor --output json` writes
+    Doctor,
 }
 
 /// Print a completion script for a shell

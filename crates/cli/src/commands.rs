@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod copy;
+mod doctor;
 mod man;
 mod plan;
 mod schema;
@@ -43,6 +44,7 @@ pub(crate) fn main(
         Some(Command::Plan(typed)) => block_on(plan::execute(typed, &context)),
         Some(Command::Verify(typed)) => block_on(verify::execute(typed, &context)),
         Some(Command::Copy(typed)) => block_on(copy::execute(typed, &context)),
+        Some(Command::Doctor(typed)) => block_on(doctor::execute(typed, &context)),
         Some(Command::Serve(typed)) => block_on(serve::execute(typed, &context)),
         Some(Command::Check(typed)) => check::execute(typed, &context),
         Some(Command::Schema(typed)) => schema::execute(typed, &context),
@@ -95,8 +97,9 @@ fn parse(typed: &[OsString]) -> Result<Arguments, Refused> {
 fn stray_boolean(typed: &[OsString]) -> Option<CliError> {
     let mut words = typed.iter().map(|word| word.to_str()).peekable();
     while let Some(word) = words.next() {
-        let flag =
-            word.filter(|word| ["--dry-run", "--debug", "--fail-fast", "--verbose"].contains(word));
+        let flag = word.filter(|word| {
+            ["--dry-run", "--debug", "--fail-fast", "--push", "--verbose"].contains(word)
+        });
         let value = words.peek().copied().flatten().filter(|value| boolean(value).is_ok());
         if let (Some(flag), Some(value)) = (flag, value) {
             return Some(

@@ -69,3 +69,52 @@ fn the_page_of_exit_codes_has_every_code_and_no_other() {
         .collect();
     assert_eq!(rows, expected);
 }
+
+/// The text of every Rust file below a folder, but for what was built.
+fn sources(folder: &std::path::Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+            sources(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+/// What stands between backticks.
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn every_quirk_has_tests_that_exist() {
+    let page = std::fs::read_to_string(document("registries.md")).unwrap();
+    let (_, table) = page.split_once("## Quirks").unwrap();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| #"))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    let numbers: Vec<String> = rows.iter().map(|row| row[1].to_owned()).collect();
+    assert_eq!(numbers, (1..=37).map(|number| number.to_string()).collect::<Vec<_>>());
+    let mut text = String::new();
+    for folder in ["crates", "tests"] {
+        sources(&document("..").join(folder), &mut text);
+    }
+    for row in rows {
+        let tests = quoted(row[5]);
+        assert!(!tests.is_empty(), "quirk {} has no test", row[1]);
+        for test in tests {
+            assert!(text.contains(&format!("fn {test}(")), "quirk {}: {test} is gone", row[1]);
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_registry_is_on_the_page() {
+    let page = std::fs::read_to_string(document("registries.md")).unwrap();
+    for kind in oci::RegistryKind::ALL {
+        assert!(page.contains(&format!("\n| `{kind}` |")), "{kind}");
+    }
+}

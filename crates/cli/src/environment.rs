@@ -54,6 +54,7 @@ pub(crate) const NO_PROGRESS: Variable = variable("no-progress", "SYNCER_NO_PROG
 pub(crate) const DEBUG: Variable = variable("debug", "SYNCER_DEBUG");
 pub(crate) const LOG_LEVEL: Variable = variable("log-level", "SYNCER_LOG_LEVEL").or("LOG_LEVEL");
 pub(crate) const LOG_FORMAT: Variable = variable("log-format", "SYNCER_LOG_FORMAT");
+pub(crate) const PUSH: Variable = variable("push", "SYNCER_PUSH");
 pub(crate) const LISTEN: Variable = variable("listen", "SYNCER_LISTEN");
 pub(crate) const READ_ONLY: Variable = variable("read-only", "SYNCER_READ_ONLY");
 pub(crate) const SPARSE: Variable = variable("sparse", "SYNCER_SPARSE");
@@ -62,7 +63,7 @@ pub(crate) const TLS_CERTIFICATE: Variable = variable("tls-certificate", "SYNCER
 pub(crate) const TLS_KEY: Variable = variable("tls-key", "SYNCER_TLS_KEY");
 
 /// Every variable that stands in for a flag.
-pub(crate) const VARIABLES: [Variable; 27] = [
+pub(crate) const VARIABLES: [Variable; 28] = [
     IMAGES_FILE,
     TARGET_REPO_PREFIX,
     TARGET_REPO_AUTH_KEY,
@@ -84,6 +85,7 @@ pub(crate) const VARIABLES: [Variable; 27] = [
     DEBUG,
     LOG_LEVEL,
     LOG_FORMAT,
+    PUSH,
     LISTEN,
     READ_ONLY,
     SPARSE,

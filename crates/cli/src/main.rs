@@ -4,6 +4,7 @@
 mod arguments;
 mod commands;
 mod credential_source;
+mod diagnosis;
 #[cfg(test)]
 mod documentation;
 mod environment;

@@ -68,14 +68,7 @@ impl ListSettings {
             ))
             .hint("images are read with -i/--images-file"));
         }
-        let files = match typed.images_file.is_empty() {
-            false => typed.images_file.clone(),
-            true => environment
-                .os_text(environment::IMAGES_FILE)
-                .map(|found| PathBuf::from(found.value))
-                .into_iter()
-                .collect(),
-        };
+        let files = files(&typed.images_file, environment);
         if files.is_empty() {
             return Err(CliError::usage("no sync file was given")
                 .hint("name one with -i/--images-file or the variable SYNCER_IMAGES_FILE")
@@ -90,6 +83,15 @@ impl ListSettings {
     ) -> Result<Self, CliError> {
         Ok(Self { files: typed.files.clone(), prefixes: prefixes(&typed.prefixes, environment)? })
     }
+}
+
+/// The sync files that were typed, else the one that the variable names.
+pub(crate) fn files(typed: &[PathBuf], environment: &Environment) -> Vec<PathBuf> {
+    if !typed.is_empty() {
+        return typed.to_vec();
+    }
+    let named = environment.os_text(environment::IMAGES_FILE);
+    named.map(|found| PathBuf::from(found.value)).into_iter().collect()
 }
 
 fn prefixes(typed: &PrefixArguments, environment: &Environment) -> Result<Vec<String>, CliError> {

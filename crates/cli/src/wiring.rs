@@ -39,29 +39,54 @@ impl Clients {
         writes: bool,
         environment: &Environment,
     ) -> Result<Self, CliError> {
-        let chain = credentials::Environment::from_lookup(|name| environment.get(name).cloned());
-        let mut source = Credentials::new(chain);
-        for (host, entry) in peers.registries {
-            if let Some(auth) = &entry.auth {
-                source = source.with(host.clone(), login(host, auth, environment)?);
-            }
-        }
-        let mut target = source.clone();
-        for host in &peers.login_hosts {
-            let login = match peers.login {
-                Some(TargetLogin::Key(file)) => Login::JsonKey(file.clone()),
-                Some(TargetLogin::Token(token)) => {
-                    Login::AccessToken(credentials::Secret::Text(token.clone()))
-                }
-                None => continue,
-            };
-            target = target.with(host.clone(), login);
-        }
+        let source = of_registries(peers, environment)?;
+        let target = with_login(source.clone(), peers);
         Ok(Self {
             source: client(peers.registries, Side::Source, source)?,
             target: client(peers.registries, Side::Target { writes }, target)?,
         })
     }
+}
+
+/// A client that looks at registries, and what it says of who we are.
+pub(crate) struct Prober {
+    pub(crate) client: Client,
+    pub(crate) credentials: Credentials,
+}
+
+impl Prober {
+    pub(crate) fn new(peers: &Peers<'_>, environment: &Environment) -> Result<Self, CliError> {
+        let credentials = with_login(of_registries(peers, environment)?, peers);
+        let side = Side::Target { writes: false };
+        Ok(Self { client: client(peers.registries, side, credentials.clone())?, credentials })
+    }
+}
+
+/// The credentials that the sync file gives, before all that are found elsewhere.
+fn of_registries(peers: &Peers<'_>, environment: &Environment) -> Result<Credentials, CliError> {
+    let chain = credentials::Environment::from_lookup(|name| environment.get(name).cloned());
+    let mut given = Credentials::new(chain);
+    for (host, entry) in peers.registries {
+        if let Some(auth) = &entry.auth {
+            given = given.with(host.clone(), login(host, auth, environment)?);
+        }
+    }
+    Ok(given)
+}
+
+/// The same, and before them the one that was given for the target.
+fn with_login(mut credentials: Credentials, peers: &Peers<'_>) -> Credentials {
+    for host in &peers.login_hosts {
+        let login = match peers.login {
+            Some(TargetLogin::Key(file)) => Login::JsonKey(file.clone()),
+            Some(TargetLogin::Token(token)) => {
+                Login::AccessToken(credentials::Secret::Text(token.clone()))
+            }
+            None => continue,
+        };
+        credentials = credentials.with(host.clone(), login);
+    }
+    credentials
 }
 
 /// What a client is for.

@@ -124,6 +124,15 @@ impl ExitStatus {
         }
     }
 
+    /// Of several, the one that a person should look at first.
+    pub fn first_of(statuses: impl IntoIterator<Item = Self>) -> Self {
+        let statuses: Vec<Self> = statuses.into_iter().collect();
+        Self::PRECEDENCE
+            .into_iter()
+            .find(|status| statuses.contains(status))
+            .unwrap_or(Self::Success)
+    }
+
     /// The status of a run that ended with this report.
     ///
     /// A signal decides only where something was left undone because of it.
@@ -137,10 +146,7 @@ impl ExitStatus {
                 Some(Signal::Interrupt) | None => Self::Interrupted,
             };
         }
-        Self::PRECEDENCE
-            .into_iter()
-            .find(|status| report.items.iter().any(|item| of_item(item, rules) == *status))
-            .unwrap_or(Self::Success)
+        Self::first_of(report.items.iter().map(|item| of_item(item, rules)))
     }
 }
 

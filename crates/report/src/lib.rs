@@ -5,6 +5,7 @@
 //! ([`Progress`]), log lines ([`Lines`]) and one [`ExitStatus`]. Nothing here prints: texts are
 //! returned, and bars draw where the caller says.
 
+mod diagnosis;
 mod document;
 mod exit_status;
 mod hint;
@@ -16,6 +17,7 @@ mod summary;
 mod table;
 mod words;
 
+pub use diagnosis::{Check, CheckStatus, Diagnosis, diagnosis_schema};
 pub use document::{
     Bytes, Document, Error, ErrorClass, ErrorSide, Item, Kind, Mode, Origin, Outcome, Run,
     RunFacts, Summary, json_schema,

@@ -10,10 +10,14 @@ pub(crate) fn execute(
     typed: &SchemaArguments,
     context: &Context<'_>,
 ) -> Result<ExitStatus, CliError> {
+    let json = |schema| {
+        serde_json::to_string_pretty(&schema)
+            .map_err(|error| CliError::failed(format!("cannot write the schema: {error}")))
+    };
     let schema = match typed.format {
         Format::SyncFile => syncfile::schema().to_owned(),
-        Format::Report => serde_json::to_string_pretty(&report::json_schema())
-            .map_err(|error| CliError::failed(format!("cannot write the schema: {error}")))?,
+        Format::Report => json(report::json_schema())?,
+        Format::Doctor => json(report::diagnosis_schema())?,
     };
     context.result(&format!("{}\n", schema.trim_end()))?;
     Ok(ExitStatus::Success)

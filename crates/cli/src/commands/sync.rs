@@ -1,5 +1,7 @@
 //! `sync`: copies what the target does not have.
 
+use std::path::PathBuf;
+
 use report::ExitStatus;
 use sync::Mode;
 use syncfile::{Defaults, Input, Loaded};
@@ -78,7 +80,7 @@ pub(crate) fn target_login(
 
 /// Loads sync files and shows what should be looked at in them.
 pub(crate) fn load(list: &ListSettings, context: &Context<'_>) -> Result<Loaded, CliError> {
-    let inputs = inputs(list)?;
+    let inputs = inputs(&list.files)?;
     let defaults = Defaults { target_repo_prefixes: list.prefixes.clone() };
     let colours = context.terminal.colour_messages;
     let loaded = syncfile::load(&inputs, &defaults)
@@ -91,9 +93,10 @@ pub(crate) fn load(list: &ListSettings, context: &Context<'_>) -> Result<Loaded,
     Ok(loaded)
 }
 
-fn inputs(list: &ListSettings) -> Result<Vec<Input>, CliError> {
+/// What these files hold; `-` is standard input.
+pub(crate) fn inputs(files: &[PathBuf]) -> Result<Vec<Input>, CliError> {
     let stdin = |file: &std::path::Path| file.as_os_str() == "-";
-    list.files
+    files
         .iter()
         .map(|file| match stdin(file) {
             true => std::io::read_to_string(std::io::stdin()).map(Input::Stdin).map_err(|error| {

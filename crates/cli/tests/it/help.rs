@@ -10,9 +10,18 @@ async fn the_short_help_fits_a_screen() {
 #[tokio::test]
 async fn every_command_has_help() {
     let program = Program::new();
-    for command in
-        ["sync", "plan", "verify", "check", "copy", "serve", "schema", "completions", "man"]
-    {
+    for command in [
+        "sync",
+        "plan",
+        "verify",
+        "check",
+        "copy",
+        "doctor",
+        "serve",
+        "schema",
+        "completions",
+        "man",
+    ] {
         let done = program.run(&[command, "-h"]).await;
         insta::with_settings!({ snapshot_suffix => command, omit_expression => true }, {
             insta::assert_snapshot!(done.to_string());

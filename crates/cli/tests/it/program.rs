@@ -148,7 +148,8 @@ macro_rules! assert_done {
 pub(crate) use assert_done;
 
 /// Times, and what depends on how long they are.
-pub(crate) const FILTERS: [(&str, &str); 8] = [
+pub(crate) const FILTERS: [(&str, &str); 9] = [
+    (r"\d+\.\d ms, the median", "[time], the median"),
     (r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z", "[when]"),
     (r" +(\d+ ms|\d+\.\d s|\d+ min \d+ s)\b", " [time]"),
     (r#"time="[^"]+""#, r#"time="[time]""#),
