@@ -31,6 +31,8 @@ pub(crate) struct Profile {
     pub(crate) referrers: ReferrersApi,
     /// Tags asked for at once, at most.
     pub(crate) tags_per_page: usize,
+    /// Whether a list of tags tells what they point at.
+    pub(crate) lists_digests: bool,
     /// How one gets a credential that it takes.
     pub(crate) login: Option<&'static str>,
     /// What to do when the repository pushed to does not exist.
@@ -71,6 +73,7 @@ const OTHER: Profile = Profile {
     children_come_late: false,
     referrers: ReferrersApi::Unknown,
     tags_per_page: 1000,
+    lists_digests: false,
     login: None,
     missing_repository: None,
     rate_limited: None,
@@ -132,6 +135,7 @@ const PROFILES: [Profile; 15] = [
         kind: RegistryKind::Google,
         hosts: &["*.pkg.dev", "gcr.io", "*.gcr.io"],
         chunks: false,
+        lists_digests: true,
         login: Some("use `gcloud auth configure-docker`, or a key file with the user `_json_key`"),
         missing_repository: Some("create the Artifact Registry repository first"),
         rate_limited: Some(

@@ -258,6 +258,11 @@ mod tests {
 
     /// A source that gives `each` bytes a second on each connection and `all` on all of them, to a
     /// reader that takes `taken`.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small and positive"
+    )]
     fn settles(each: f64, all: f64, taken: f64) -> Vec<usize> {
         let mut width = Width::new(1, 8);
         let time = Duration::from_millis(100);

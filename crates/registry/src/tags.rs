@@ -77,6 +77,11 @@ fn known<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Option<T> 
 }
 
 impl RepositoryClient {
+    /// Whether this kind of registry tells in its lists of tags what they point at.
+    pub fn lists_digests(&self) -> bool {
+        self.endpoint.profile().lists_digests
+    }
+
     /// All tags; none if there is no such repository. Mirrors are not asked: they may not know the
     /// newest.
     ///

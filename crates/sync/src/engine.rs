@@ -111,7 +111,7 @@ impl Engine {
             blobs: Arc::default(),
             schedule: Schedule::new(self.options.transfers),
             copies: Semaphore::new(self.options.copies.max(1)),
-            first_looks: FirstLooks::new(&wanted),
+            first_looks: FirstLooks::default(),
             tag_lists: TagLists::new(&wanted),
             fallback_tags: FallbackTags::default(),
             options: self.options.clone(),

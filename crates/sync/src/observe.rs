@@ -2,12 +2,12 @@
 //!
 //! The target first: where it lacks the tag, the source's manifest is read at once instead of asked
 //! for. Where the first tag of a repository is not there, and more of it are wanted, one listing of
-//! the repository answers for the others.
+//! the repository answers for the others. Where a listing tells digests, it answers for all.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use oci::{Digest, Location, Manifest, Selection, Selector};
+use oci::{Digest, Location, Manifest, Selection, Selector, Tag};
 use tokio::sync::OnceCell;
 
 use crate::place::Place;
@@ -17,18 +17,15 @@ use crate::{Failure, Mode, SourceState, TargetState, Wanted};
 /// So many tags of one repository are worth a listing of it.
 const WORTH_A_LISTING: usize = 3;
 
-/// For each repository of which enough tags are wanted, whether its listing is worth reading: the
-/// first of its tags that was looked at was not there.
-pub(crate) struct FirstLooks(HashMap<Location, OnceCell<bool>>);
+/// For each target repository of which enough tags are wanted, whether its listing is worth
+/// reading: the first of its tags that was looked at was not there.
+#[derive(Default)]
+pub(crate) struct FirstLooks(Mutex<HashMap<Location, Arc<OnceCell<bool>>>>);
 
 impl FirstLooks {
-    pub(crate) fn new(wanted: &[Arc<Wanted>]) -> Self {
-        let mut tags: HashMap<&Location, usize> = HashMap::new();
-        for wanted in wanted {
-            *tags.entry(&wanted.target.location).or_default() += 1;
-        }
-        tags.retain(|_, count| *count >= WORTH_A_LISTING);
-        Self(tags.into_keys().map(|location| (location.clone(), OnceCell::new())).collect())
+    fn at(&self, place: &Place) -> Arc<OnceCell<bool>> {
+        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(looks.entry(place.location().clone()).or_default())
     }
 }
 
@@ -43,17 +40,17 @@ pub(crate) struct Seen {
 pub(crate) async fn target(walk: &Walk, wanted: &Wanted, place: &Place) -> TargetState {
     let tag = &wanted.target.tag;
     let look = || async {
-        match place.resolve(&Selector::Tag(tag.clone())).await {
+        match digest_of(walk, place, tag).await {
             Ok(Some(digest)) => TargetState::Holds(digest),
             Ok(None) => TargetState::Absent,
             Err(failure) => TargetState::Unreadable(failure),
         }
     };
     // A plan is told of what a listing may not know yet; a copy looks once more before it tags.
-    let Some(first) = walk.first_looks.0.get(&wanted.target.location) else { return look().await };
-    if walk.options.mode != Mode::Sync {
+    if walk.options.mode != Mode::Sync || walk.tag_lists.wanted_of(place) < WORTH_A_LISTING {
         return look().await;
     }
+    let first = walk.first_looks.at(place);
     let mut own = None;
     let lists = first.get_or_init(|| async {
         let state = look().await;
@@ -74,6 +71,18 @@ pub(crate) async fn target(walk: &Walk, wanted: &Wanted, place: &Place) -> Targe
     look().await
 }
 
+/// What a tag points at.
+async fn digest_of(walk: &Walk, place: &Place, tag: &Tag) -> Result<Option<Digest>, Failure> {
+    if place.lists_digests()
+        && walk.tag_lists.wanted_of(place) >= WORTH_A_LISTING
+        && let Ok(tags) = walk.tag_lists.of(place).await
+        && let Some(digest) = tags.digest(tag)
+    {
+        return Ok(Some(digest));
+    }
+    place.resolve(&Selector::Tag(tag.clone())).await
+}
+
 /// What the source has for these targets.
 pub(crate) async fn source(
     walk: &Walk,
@@ -84,7 +93,15 @@ pub(crate) async fn source(
     let is_absent = targets.contains(&TargetState::Absent);
     let reads = is_absent && walk.options.mode == Mode::Sync;
     match selection {
-        Selection::Tag(tag) => look(place, &Selector::Tag(tag.clone()), reads).await,
+        Selection::Tag(tag) if reads => look(place, &Selector::Tag(tag.clone()), true).await,
+        Selection::Tag(tag) => {
+            let state = match digest_of(walk, place, tag).await {
+                Ok(Some(digest)) => SourceState::Found(digest),
+                Ok(None) => SourceState::Missing,
+                Err(failure) => SourceState::Unreadable(failure),
+            };
+            Seen { state, manifest: None }
+        }
         Selection::Digest(digest) => {
             // What is pinned cannot change: where the targets have it, the source is not asked.
             if targets.iter().all(|target| *target == TargetState::Holds(*digest)) {
@@ -94,7 +111,7 @@ pub(crate) async fn source(
         }
         Selection::Pinned { tag, digest } => {
             let pinned = *digest;
-            let now = place.resolve(&Selector::Tag(tag.clone())).await;
+            let now = digest_of(walk, place, tag).await;
             let state = match now {
                 Err(failure) => SourceState::Unreadable(failure),
                 Ok(Some(now)) if now == pinned => SourceState::Found(now),

@@ -159,12 +159,13 @@ impl From<layout::Tagged> for Tagged {
 }
 
 impl Place {
-    pub(crate) fn side(&self) -> Side {
-        self.side
-    }
-
     pub(crate) fn location(&self) -> &Location {
         &self.location
+    }
+
+    /// What it is called within a run.
+    pub(crate) fn key(&self) -> (Side, Location) {
+        (self.side, self.location.clone())
     }
 
     pub(crate) fn is_registry(&self) -> bool {

@@ -11,7 +11,7 @@ use crate::{Failure, Side, Wanted};
 
 /// The tags of the run's repositories, as they were when first asked for.
 pub(crate) struct TagLists {
-    wanted: HashMap<Location, HashSet<Tag>>,
+    wanted: HashMap<(Side, Location), HashSet<Tag>>,
     lists: Mutex<HashMap<(Side, Location), List>>,
 }
 
@@ -21,14 +21,20 @@ type List = Arc<OnceCell<Result<Arc<Tags>, Failure>>>;
 /// after a digest. No other is kept, so it stays small where repositories are large.
 #[derive(Debug)]
 pub(crate) struct Tags {
-    kept: HashSet<Tag>,
+    /// With what they point at, where the list tells.
+    kept: HashMap<Tag, Option<Digest>>,
     are_none: bool,
 }
 
 impl Tags {
     /// Whether the repository has this tag, which is wanted there or named after a digest.
     pub(crate) fn contains(&self, tag: &Tag) -> bool {
-        self.kept.contains(tag)
+        self.kept.contains_key(tag)
+    }
+
+    /// What the list says that this tag points at.
+    pub(crate) fn digest(&self, tag: &Tag) -> Option<Digest> {
+        self.kept.get(tag).copied().flatten()
     }
 
     /// Whether the repository has no tag at all.
@@ -43,38 +49,46 @@ pub(crate) const COSIGN_KINDS: [&str; 3] = ["sig", "att", "sbom"];
 impl TagLists {
     /// The lists of a run in which this is wanted.
     pub(crate) fn new(wanted: &[Arc<Wanted>]) -> Self {
-        let mut tags: HashMap<Location, HashSet<Tag>> = HashMap::new();
+        let mut tags: HashMap<(Side, Location), HashSet<Tag>> = HashMap::new();
         for wanted in wanted {
-            let target = &wanted.target;
-            match tags.get_mut(&target.location) {
-                Some(tags) => tags.insert(target.tag.clone()),
-                None => tags.entry(target.location.clone()).or_default().insert(target.tag.clone()),
-            };
+            let (source, target) = (&wanted.source, &wanted.target);
+            let place = (Side::Target, target.location.clone());
+            tags.entry(place).or_default().insert(target.tag.clone());
+            if let Some(tag) = source.selection.tag() {
+                let place = (Side::Source, source.location.clone());
+                tags.entry(place).or_default().insert(tag.clone());
+            }
         }
         Self { wanted: tags, lists: Mutex::default() }
+    }
+
+    /// How many tags of a place the run is about.
+    pub(crate) fn wanted_of(&self, place: &Place) -> usize {
+        self.wanted.get(&place.key()).map_or(0, HashSet::len)
     }
 
     /// The tags of a place.
     pub(crate) async fn of(&self, place: &Place) -> Result<Arc<Tags>, Failure> {
         let list = {
             let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-            let key = (place.side(), place.location().clone());
-            Arc::clone(lists.entry(key).or_default())
+            Arc::clone(lists.entry(place.key()).or_default())
         };
         let read = || async {
-            let mut tags: HashSet<Tag> = place.tags().await?.into_iter().collect();
-            let are_none = tags.is_empty();
-            let wanted = match place.side() {
-                Side::Source => None,
-                Side::Target => self.wanted.get(place.location()),
-            };
-            tags.retain(|tag| {
+            let listed = place.tags().await?;
+            let wanted = self.wanted.get(&place.key());
+            let is_kept = |tag: &Tag| {
                 tag.as_str().starts_with("sha256-")
                     || tag.as_str().starts_with("sha512-")
                     || wanted.is_some_and(|wanted| wanted.contains(tag))
+            };
+            let are_none = listed.tags.is_empty();
+            let digests = listed.digests;
+            let kept = listed.tags.into_iter().filter(is_kept);
+            let kept = kept.map(|tag| {
+                let digest = digests.get(&tag).copied();
+                (tag, digest)
             });
-            tags.shrink_to_fit();
-            Ok(Arc::new(Tags { kept: tags, are_none }))
+            Ok(Arc::new(Tags { kept: kept.collect(), are_none }))
         };
         list.get_or_init(read).await.clone()
     }

@@ -1,23 +1,32 @@
 //! What a place lists: its tags, and the manifests that refer to another.
 
+use std::collections::BTreeMap;
+
 use oci::{Descriptor, Digest, Manifest, Selector, Tag};
+use registry::TagList;
 
 use super::{Place, Store};
 use crate::Failure;
 
 impl Place {
     /// All tags; none where there is no such repository.
-    pub(crate) async fn tags(&self) -> Result<Vec<Tag>, Failure> {
-        match &self.store {
+    pub(crate) async fn tags(&self) -> Result<TagList, Failure> {
+        let tags = match &self.store {
             Store::Registry(remote) => {
                 let list = remote.client.tags().await.map_err(self.registry())?;
-                Ok(list.unwrap_or_default().tags)
+                return Ok(list.unwrap_or_default());
             }
-            Store::Layout(layout) => layout.tags().await.map_err(self.layout()),
-            Store::Archive(archive) => archive.tags().await.map_err(self.layout()),
-            Store::Growing(archive) => archive.tags().await.map_err(self.layout()),
-            Store::Nothing => Ok(Vec::new()),
-        }
+            Store::Layout(layout) => layout.tags().await.map_err(self.layout())?,
+            Store::Archive(archive) => archive.tags().await.map_err(self.layout())?,
+            Store::Growing(archive) => archive.tags().await.map_err(self.layout())?,
+            Store::Nothing => Vec::new(),
+        };
+        Ok(TagList { tags, digests: BTreeMap::new() })
+    }
+
+    /// Whether its list of tags tells what they point at.
+    pub(crate) fn lists_digests(&self) -> bool {
+        matches!(&self.store, Store::Registry(remote) if remote.client.lists_digests())
     }
 
     /// What the place itself lists as referring to `subject`; `None` where it keeps no such list

@@ -218,3 +218,24 @@ async fn a_listing_answers_for_all_tags_that_are_not_there() {
     let e: Selector = tag_name("e").into();
     assert_eq!(client.resolve(&e).await.unwrap().unwrap().digest, image.digest());
 }
+
+#[tokio::test]
+async fn a_listing_that_tells_digests_answers_for_both_sides() {
+    let google = || Registry::builder().personality(Personality::gar()).auth(Auth::Open).start();
+    let mut rig = Rig::between(google().await, google().await);
+    rig.kind = Some(oci::RegistryKind::Google);
+    rig.options.late_referrers = false;
+    let image = image::index(1);
+    let mut wanted = Vec::new();
+    for tag in ["a", "b", "c", "d"] {
+        rig.offer("app", tag, &image).await;
+        rig.hold("app", tag, &image).await;
+        wanted.push(rig.wish(&format!("app:{tag}"), &format!("app:{tag}")));
+    }
+    let report = rig.run(wanted).await;
+    assert_eq!(report.count(Outcome::UpToDate), 4, "{report:?}");
+    for log in [rig.source.log(), rig.target.log()] {
+        assert_eq!(log.count("GET", "/v2/app/tags/list"), 1, "{log}");
+        assert_eq!(log.count("*", "/v2/app/manifests/*"), 0, "{log}");
+    }
+}

@@ -1,10 +1,11 @@
 //! Two registries, an engine between them, and what was heard of it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oci::{Digest, Manifest, Reference, Repository, Tag};
-use registry::{AnonymousEverywhere, Client, RetryPolicy, Settings};
+use oci::{Digest, Host, Manifest, Reference, RegistryKind, Repository, Tag};
+use registry::{AnonymousEverywhere, Client, RegistrySettings, RetryPolicy, Settings};
 use sync::{Engine, Event, ItemReport, Mode, Options, Outcome, RunReport, Stop, Wanted};
 use testkit::Registry;
 use testkit::image::MadeImage;
@@ -14,6 +15,8 @@ pub(crate) struct Rig {
     pub(crate) target: Registry,
     pub(crate) options: Options,
     pub(crate) stop: Stop,
+    /// What both registries are said to be, where their answers do not tell.
+    pub(crate) kind: Option<RegistryKind>,
     heard: Arc<Mutex<Vec<Event>>>,
 }
 
@@ -28,6 +31,7 @@ impl Rig {
             target,
             options: Options::default(),
             stop: Stop::default(),
+            kind: None,
             heard: Arc::default(),
         }
     }
@@ -63,6 +67,10 @@ impl Rig {
     pub(crate) async fn run(&self, wanted: Vec<Wanted>) -> RunReport {
         let heard = Arc::clone(&self.heard);
         let listener = move |event: &Event| heard.lock().unwrap().push(event.clone());
+        let registries = [&self.source, &self.target].map(|registry| {
+            (registry.host(), RegistrySettings { kind: self.kind, ..Default::default() })
+        });
+        let client = || client_with(registries.clone().into());
         Engine::new(client(), client(), self.options.clone(), Arc::new(listener))
             .run(wanted, &self.stop)
             .await
@@ -135,12 +143,16 @@ pub(crate) fn wish(source: &str, target: &str) -> Wanted {
 
 /// A client that does not wait long before it tries again.
 pub(crate) fn client() -> Client {
+    client_with(BTreeMap::new())
+}
+
+fn client_with(registries: BTreeMap<Host, RegistrySettings>) -> Client {
     let retry = RetryPolicy {
         first_delay: Duration::from_millis(1),
         longest_delay: Duration::from_millis(2),
         longest_retry_after: Duration::from_secs(1),
     };
-    let settings = Settings { retry, attempts: 3, ..Settings::default() };
+    let settings = Settings { retry, attempts: 3, registries, ..Settings::default() };
     Client::new(settings, Arc::new(AnonymousEverywhere)).unwrap()
 }
 
