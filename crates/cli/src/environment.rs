@@ -42,6 +42,7 @@ pub(crate) const EXIT_CODE: Variable = variable("exit-code", "SYNCER_EXIT_CODE")
 pub(crate) const CONCURRENCY: Variable =
     variable("concurrency", "SYNCER_CONCURRENCY").or("MAX_PARALLEL_OPERATIONS");
 pub(crate) const FAIL_FAST: Variable = variable("fail-fast", "SYNCER_FAIL_FAST");
+pub(crate) const FOREIGN_LAYERS: Variable = variable("foreign-layers", "SYNCER_FOREIGN_LAYERS");
 pub(crate) const SOURCE_LOST: Variable = variable("source-lost", "SYNCER_SOURCE_LOST");
 pub(crate) const REFERRERS: Variable = variable("referrers", "SYNCER_REFERRERS");
 pub(crate) const REFERRERS_REQUIRED: Variable =
@@ -74,6 +75,7 @@ pub(crate) const VARIABLES: [Variable; 28] = [
     EXIT_CODE,
     CONCURRENCY,
     FAIL_FAST,
+    FOREIGN_LAYERS,
     SOURCE_LOST,
     REFERRERS,
     REFERRERS_REQUIRED,

@@ -87,6 +87,7 @@ impl Job<'_> {
             fail_fast: settings.fail_fast,
             referrers: settings.referrers.clone(),
             late_referrers: settings.late_referrers,
+            foreign_layers: settings.foreign_layers,
             ..defaults
         };
         let stop = Stop::default();

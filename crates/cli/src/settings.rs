@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use report::SourceLost;
 use secrecy::{ExposeSecret, SecretString};
+use sync::ForeignLayers;
 
 use crate::arguments::{
     self, CheckArguments, CopyArguments, ListArguments, LogFormat, LogLevel, LoggingArguments,
@@ -40,6 +41,8 @@ pub(crate) struct RunSettings {
     pub(crate) concurrency: Option<usize>,
     /// Whether the first item that does not end well keeps later ones from beginning.
     pub(crate) fail_fast: bool,
+    /// What is done with layers that registries need not hold.
+    pub(crate) foreign_layers: ForeignLayers,
     /// What a lost source counts as.
     pub(crate) source_lost: SourceLost,
     /// What travels with an image.
@@ -195,10 +198,12 @@ impl RunSettings {
             Some(typed) => Some(typed),
             None => environment.choice(environment::OUTPUT)?,
         };
+        let foreign = flag(typed.foreign_layers, environment, environment::FOREIGN_LAYERS)?;
         let no_progress = flag(typed.no_progress, environment, environment::NO_PROGRESS)?;
         Ok(Self {
             concurrency,
             fail_fast: flag(typed.fail_fast, environment, environment::FAIL_FAST)?,
+            foreign_layers: if foreign { ForeignLayers::Include } else { ForeignLayers::LeaveOut },
             source_lost: match source_lost {
                 Some(arguments::SourceLost::Fail) => SourceLost::Fail,
                 Some(arguments::SourceLost::Warn) | None => SourceLost::Warn,

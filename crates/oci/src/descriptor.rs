@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, MediaType, Platform};
+use crate::{Digest, MediaType, Mismatch, Platform, Verifier};
 
 /// A content descriptor as the image spec defines it. Unknown fields are not kept: what a
 /// descriptor came from is pushed as the bytes it was read from, never from this.
@@ -46,6 +48,55 @@ impl Descriptor {
             data: None,
             platform: None,
             artifact_type: None,
+        }
+    }
+
+    /// Checks the content that the descriptor has in itself, where it has some: it must be what the
+    /// digest and the size say (image spec, "Embedded Content").
+    ///
+    /// # Errors
+    /// [`DataError`]
+    pub fn check_data(&self) -> Result<(), DataError> {
+        let Some(data) = &self.data else { return Ok(()) };
+        let content = STANDARD.decode(data).map_err(|_| DataError::Base64)?;
+        let mut verifier = Verifier::new(self.digest, Some(self.size));
+        verifier.update(&content)?;
+        Ok(verifier.finish()?)
+    }
+}
+
+/// Embedded content that is not what its descriptor says.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// Not readable at all.
+    #[error("it is not base64")]
+    Base64,
+    /// Other content.
+    #[error(transparent)]
+    Mismatch(#[from] Mismatch),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn embedded_content_is_that_of_the_digest() {
+        let with = |data: Option<&str>| {
+            let mut empty = Descriptor::new(MediaType::OCI_EMPTY, Digest::sha256(b"{}"), 2);
+            empty.data = data.map(str::to_owned);
+            empty.check_data()
+        };
+        assert!(with(None).is_ok());
+        assert!(with(Some("e30=")).is_ok());
+        for (wrong, expected) in [
+            ("", "too short"),
+            ("e30gIA==", "too long"),
+            ("W10=", "other content"),
+            ("e30", "no padding"),
+            ("{}", "no base64"),
+        ] {
+            assert!(with(Some(wrong)).is_err(), "{expected}");
         }
     }
 }

@@ -17,7 +17,7 @@ mod repository;
 mod tag;
 mod wanted;
 
-pub use descriptor::Descriptor;
+pub use descriptor::{DataError, Descriptor};
 pub use digest::{Algorithm, Digest, Hasher, Mismatch, Verifier};
 pub use host::Host;
 pub use manifest::{Content, Image, Index, MANIFEST_SIZE_LIMIT, Manifest, ManifestError};

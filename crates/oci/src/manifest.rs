@@ -161,6 +161,11 @@ impl Manifest {
         self.digest
     }
 
+    /// Whether this is a digest of its bytes, in whatever algorithm.
+    pub fn has_digest(&self, digest: &Digest) -> bool {
+        Digest::of(digest.algorithm(), &self.bytes) == *digest
+    }
+
     /// What it says.
     pub fn content(&self) -> &Content {
         &self.content
@@ -289,6 +294,8 @@ mod tests {
         let manifest = parse(&text, None).unwrap();
         assert_eq!(manifest.bytes(), text.as_bytes());
         assert_eq!(manifest.digest(), Digest::sha256(text.as_bytes()));
+        assert!(manifest.has_digest(&Digest::of(Algorithm::Sha512, text.as_bytes())));
+        assert!(!manifest.has_digest(&Digest::of(Algorithm::Sha512, b"")));
         assert_eq!(*manifest.media_type(), MediaType::OCI_MANIFEST);
         assert_eq!(manifest.blobs().count(), 1);
     }

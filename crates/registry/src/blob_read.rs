@@ -37,6 +37,13 @@ pub struct BlobReader {
 }
 
 impl BlobReader {
+    pub(crate) fn new(
+        size: Option<u64>,
+        content: BoxStream<'static, Result<Bytes, Error>>,
+    ) -> Self {
+        Self { size, content }
+    }
+
     /// The size of the whole blob in bytes, where it is known.
     pub fn size(&self) -> Option<u64> {
         self.size

@@ -20,6 +20,7 @@ mod content_range;
 mod credential;
 mod endpoint;
 mod error;
+mod foreign;
 mod gate;
 mod link;
 mod manifests;

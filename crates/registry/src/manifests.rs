@@ -3,7 +3,8 @@
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use oci::{
-    Algorithm, Descriptor, MANIFEST_SIZE_LIMIT, Manifest, ManifestError, MediaType, Selector,
+    Algorithm, Descriptor, Digest, MANIFEST_SIZE_LIMIT, Manifest, ManifestError, MediaType,
+    Selector, Tag,
 };
 
 use crate::answer::{Answer, check_digest, content_digest, content_length, text};
@@ -25,6 +26,7 @@ pub struct ManifestReceipt {
 const LATE_CHILD_ATTEMPTS: usize = 3;
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+const TAG: HeaderName = HeaderName::from_static("oci-tag");
 
 impl RepositoryClient {
     /// The descriptor of a manifest, without reading the manifest where the registry says enough;
@@ -146,23 +148,26 @@ impl RepositoryClient {
         selector: &Selector,
         manifest: &Manifest,
     ) -> Result<ManifestReceipt, Failure> {
-        let url = self.url(&format!("manifests/{selector}")).await?;
-        let media_type = HeaderValue::from_str(manifest.media_type().as_str()).map_err(|_| {
-            Failure::new(ErrorKind::Unsupported, "its media type cannot stand in a header")
-        })?;
-        let request = Request::new(Method::PUT, url, self.push())
-            .header(CONTENT_TYPE, media_type)
-            .body(manifest.bytes().clone());
-        let failure = match self.endpoint.call(&request, MANIFEST_SIZE_LIMIT).await {
+        if let Selector::Tag(tag) = selector
+            && manifest.digest().algorithm() != Algorithm::Sha256
+            && let Some(receipt) = self.put_with_tag(tag, manifest).await?
+        {
+            return Ok(receipt);
+        }
+        let failure = match self.send_manifest(&format!("manifests/{selector}"), manifest).await {
             Ok(answer) => {
                 let digest = match selector {
                     Selector::Digest(digest) => *digest,
                     Selector::Tag(_) => manifest.digest(),
                 };
                 check_digest(&answer.headers, &digest)?;
-                return Ok(ManifestReceipt {
-                    subject_accepted: answer.headers.contains_key(SUBJECT),
-                });
+                return Ok(receipt(&answer));
+            }
+            Err(failure)
+                if failure.kind() == ErrorKind::Rejected
+                    && matches!(selector, Selector::Digest(Digest::Sha512(_))) =>
+            {
+                failure.hint("the registry may not take manifests that are addressed by SHA-512")
             }
             Err(failure) => explain_mixture(self.explain_push(failure), manifest),
         };
@@ -170,11 +175,43 @@ impl RepositoryClient {
         // was faster, or of our own attempt whose answer was lost (aws/containers-roadmap#2380).
         if let (Selector::Tag(_), ErrorKind::Rejected) = (selector, failure.kind())
             && let Ok(Some(there)) = self.resolve_here(selector).await
-            && there.digest == manifest.digest()
+            && manifest.has_digest(&there.digest)
         {
             return Ok(ManifestReceipt { subject_accepted: false });
         }
         Err(failure)
+    }
+
+    /// Pushes a manifest by its digest, with the tag in the query (distribution spec, "Pushing
+    /// Manifests With Tags"): by the tag alone it would be addressed by SHA-256. A registry that does
+    /// so repeats the tag in `OCI-Tag`; none where it does not.
+    async fn put_with_tag(
+        &self,
+        tag: &Tag,
+        manifest: &Manifest,
+    ) -> Result<Option<ManifestReceipt>, Failure> {
+        let path = format!("manifests/{}?tag={tag}", manifest.digest());
+        match self.send_manifest(&path, manifest).await {
+            Ok(answer) if answer.headers.contains_key(TAG) => Ok(Some(receipt(&answer))),
+            Ok(_) => Ok(None),
+            Err(failure)
+                if matches!(failure.kind(), ErrorKind::Rejected | ErrorKind::Unsupported) =>
+            {
+                Ok(None)
+            }
+            Err(failure) => Err(self.explain_push(failure)),
+        }
+    }
+
+    async fn send_manifest(&self, path: &str, manifest: &Manifest) -> Result<Answer, Failure> {
+        let url = self.url(path).await?;
+        let media_type = HeaderValue::from_str(manifest.media_type().as_str()).map_err(|_| {
+            Failure::new(ErrorKind::Unsupported, "its media type cannot stand in a header")
+        })?;
+        let request = Request::new(Method::PUT, url, self.push())
+            .header(CONTENT_TYPE, media_type)
+            .body(manifest.bytes().clone());
+        self.endpoint.call(&request, MANIFEST_SIZE_LIMIT).await
     }
 
     /// What a failed push to this repository means.
@@ -201,6 +238,10 @@ fn explain_mixture(failure: Failure, manifest: &Manifest) -> Failure {
         );
     }
     failure
+}
+
+fn receipt(answer: &Answer) -> ManifestReceipt {
+    ManifestReceipt { subject_accepted: answer.headers.contains_key(SUBJECT) }
 }
 
 /// The `Accept` header: every kind of manifest that can be copied.
@@ -261,7 +302,6 @@ fn unreadable(error: &ManifestError) -> Failure {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use oci::Digest;
 
     use super::*;
 

@@ -20,6 +20,13 @@ pub(crate) fn next(registry: &Url, from: &Url, location: &str) -> Result<Url, Fa
     guard(registry, url, from.scheme() == "https", "the registry sends us on to")
 }
 
+/// Checks where a manifest says that a layer is to be had from.
+pub(crate) fn foreign(registry: &Url, url: &str) -> Result<Url, Failure> {
+    let url = Url::parse(url)
+        .map_err(|_| refused("the manifest says that it is to be had from what is no URL"))?;
+    guard(registry, url, true, "the manifest says that it is to be had from")
+}
+
 /// Checks the token server that a challenge names.
 pub(crate) fn realm(registry: &Url, realm: &str) -> Result<Url, Failure> {
     let url = Url::parse(realm)
@@ -220,6 +227,24 @@ mod tests {
         ];
         for (registry, location, allowed) in table {
             assert_eq!(realm(&url(registry), location).is_ok(), allowed, "{location}");
+        }
+    }
+
+    #[test]
+    fn foreign_layers_come_over_https_and_not_from_inside() {
+        let table = [
+            ("https://r.example", "https://cdn.example/layer", true),
+            ("https://r.example", "http://cdn.example/layer", false),
+            ("http://r.example", "http://cdn.example/layer", false),
+            ("https://r.example", "https://169.254.169.254/layer", false),
+            ("https://r.example", "https://10.0.0.1/layer", false),
+            ("https://r.example", "file:///etc/passwd", false),
+            ("https://r.example", "https://u:p@cdn.example/layer", false),
+            ("https://r.example", "layer", false),
+            ("https://127.0.0.1:5000", "https://127.0.0.1:6000/layer", true),
+        ];
+        for (registry, location, allowed) in table {
+            assert_eq!(foreign(&url(registry), location).is_ok(), allowed, "{location}");
         }
     }
 

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use oci::{Content, Descriptor, Digest, Manifest};
 
 use crate::place::Place;
-use crate::{Class, Failure, Side};
+use crate::{Class, Failure, ForeignLayers, Side};
 
 /// The manifests and blobs below a root, the root among them.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct Closure {
     pub(crate) levels: Vec<Vec<Manifest>>,
     /// The different blobs, largest first.
     pub(crate) blobs: Vec<Descriptor>,
-    /// Layers that registries need not hold; they are left out.
+    /// Layers that registries need not hold, where they are left out.
     pub(crate) foreign: Vec<Descriptor>,
 }
 
@@ -41,8 +41,14 @@ const MANIFESTS_AT_MOST: usize = 4096;
 const MANIFEST_BYTES_AT_MOST: usize = 32 * 1024 * 1024;
 
 /// Reads everything below `root` from the place that has it.
-pub(crate) async fn read(place: &Place, side: Side, root: Manifest) -> Result<Closure, Failure> {
+pub(crate) async fn read(
+    place: &Place,
+    side: Side,
+    root: Manifest,
+    foreign_layers: ForeignLayers,
+) -> Result<Closure, Failure> {
     let root_digest = root.digest();
+    check_data(side, &root)?;
     let mut found = HashMap::new();
     let mut wanted: Vec<Descriptor> = root.manifests().cloned().collect();
     let mut bytes = root.bytes().len();
@@ -62,12 +68,29 @@ pub(crate) async fn read(place: &Place, side: Side, root: Manifest) -> Result<Cl
             .buffer_unordered(READ_AT_ONCE);
         while let Some(manifest) = reads.next().await {
             let manifest = manifest?;
+            check_data(side, &manifest)?;
             bytes += manifest.bytes().len();
             wanted.extend(manifest.manifests().cloned());
             found.insert(manifest.digest(), manifest);
         }
     }
-    Ok(arrange(root_digest, found))
+    Ok(arrange(root_digest, found, foreign_layers))
+}
+
+/// Content embedded in descriptors is what their digests say, or whoever reads it there gets other
+/// content than whoever reads the blob.
+fn check_data(side: Side, manifest: &Manifest) -> Result<(), Failure> {
+    for part in manifest.manifests().chain(manifest.blobs()) {
+        part.check_data().map_err(|error| {
+            let message = format!(
+                "manifest {} embeds wrong content for {}: {error}",
+                manifest.digest(),
+                part.digest
+            );
+            Failure::new(side, Class::Content, message)
+        })?;
+    }
+    Ok(())
 }
 
 async fn read_child(place: &Place, side: Side, child: Descriptor) -> Result<Manifest, Failure> {
@@ -76,7 +99,8 @@ async fn read_child(place: &Place, side: Side, child: Descriptor) -> Result<Mani
             side,
             Class::Unsupported,
             format!("child {} is in Docker's manifest schema 1", child.digest),
-        ));
+        )
+        .with_hint("have the image built again by a current tool"));
     } else {
         match place.manifest(child.digest).await? {
             Some(manifest) if manifest.bytes().len() as u64 == child.size => return Ok(manifest),
@@ -92,7 +116,11 @@ async fn read_child(place: &Place, side: Side, child: Descriptor) -> Result<Mani
 }
 
 /// Sorts what was found into levels and lists. A digest cannot contain itself, so there is no cycle.
-fn arrange(root: Digest, found: HashMap<Digest, Manifest>) -> Closure {
+fn arrange(
+    root: Digest,
+    found: HashMap<Digest, Manifest>,
+    foreign_layers: ForeignLayers,
+) -> Closure {
     let mut heights = HashMap::new();
     height(root, &found, &mut heights);
     let mut levels = vec![Vec::new(); heights.get(&root).map_or(0, |height| height + 1)];
@@ -102,7 +130,8 @@ fn arrange(root: Digest, found: HashMap<Digest, Manifest>) -> Closure {
         for blob in manifest.blobs() {
             // Only an image's layers can be foreign; a blob in an index is what the index is about.
             let is_layer = matches!(manifest.content(), Content::Image(_));
-            let list = if is_layer && blob.media_type.is_foreign_layer() {
+            let left_out = foreign_layers == ForeignLayers::LeaveOut;
+            let list = if left_out && is_layer && blob.media_type.is_foreign_layer() {
                 &mut foreign
             } else {
                 &mut blobs
@@ -173,7 +202,7 @@ mod tests {
         let inner = index(&[&both]);
         let root = index(&[&both, &inner]);
         let found = [&both, &inner, &root].map(|m| (m.digest(), m.clone())).into();
-        let closure = arrange(root.digest(), found);
+        let closure = arrange(root.digest(), found, ForeignLayers::LeaveOut);
         assert_eq!(closure.levels, [vec![both], vec![inner], vec![root]]);
     }
 
@@ -183,12 +212,15 @@ mod tests {
         let two = image("two", "layer");
         let root = index(&[&one, &two]);
         let found = [&one, &two, &root].map(|m| (m.digest(), m.clone())).into();
-        let closure = arrange(root.digest(), found);
+        let closure = arrange(root.digest(), found, ForeignLayers::LeaveOut);
         assert_eq!(closure.blobs.len(), 3);
         assert_eq!(closure.blobs[0].size, 9, "largest first");
         let windows = image("w", "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip");
-        let closure = arrange(windows.digest(), [(windows.digest(), windows)].into());
+        let found = HashMap::from([(windows.digest(), windows.clone())]);
+        let closure = arrange(windows.digest(), found.clone(), ForeignLayers::LeaveOut);
         assert_eq!((closure.blobs.len(), closure.foreign.len()), (1, 1));
         assert!(closure.foreign[0].media_type != MediaType::OCI_LAYER);
+        let closure = arrange(windows.digest(), found, ForeignLayers::Include);
+        assert_eq!((closure.blobs.len(), closure.foreign.len()), (2, 0));
     }
 }

@@ -9,7 +9,8 @@ use oci::{Descriptor, Digest, Manifest, Tag};
 use crate::closure::{self, Closure};
 use crate::place::Place;
 use crate::tag_lists::{COSIGN_KINDS, TagLists, cosign_tag, cosign_type};
-use crate::{Class, Failure, Side, WhichReferrers};
+use crate::walk::Walk;
+use crate::{Class, Failure, ForeignLayers, Side, WhichReferrers};
 
 /// Something that belongs to an image, with all it is made of.
 #[derive(Debug)]
@@ -48,9 +49,15 @@ pub(crate) struct Search<'a> {
     pub(crate) source: &'a Place,
     pub(crate) tags: &'a TagLists,
     pub(crate) which: &'a WhichReferrers,
+    pub(crate) foreign_layers: ForeignLayers,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    pub(crate) fn new(walk: &'a Walk, source: &'a Place) -> Self {
+        let which = &walk.options.referrers.which;
+        Self { source, tags: &walk.tag_lists, which, foreign_layers: walk.options.foreign_layers }
+    }
+
     /// Everything that belongs to these manifests.
     pub(crate) async fn around(&self, nodes: Vec<Digest>) -> Companions {
         let mut seen: HashSet<Digest> = nodes.iter().copied().collect();
@@ -190,7 +197,8 @@ impl Search<'_> {
                 (Some(tag), manifest)
             }
         };
-        let closure = closure::read(self.source, Side::Source, manifest.clone()).await?;
+        let closure =
+            closure::read(self.source, Side::Source, manifest.clone(), self.foreign_layers).await?;
         Ok(Some(Companion { tag, manifest, closure }))
     }
 }

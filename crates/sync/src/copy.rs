@@ -24,7 +24,8 @@ pub(crate) async fn image(
     root: Manifest,
     wanting: &[(&Item, &Place)],
 ) {
-    let closure = match closure::read(source, Side::Source, root).await {
+    let closure = match closure::read(source, Side::Source, root, walk.options.foreign_layers).await
+    {
         Ok(closure) => closure,
         Err(failure) => {
             wanting.iter().for_each(|(item, _)| item.ends(Err(failure.clone())));
@@ -33,8 +34,7 @@ pub(crate) async fn image(
     };
     let destinations = destinations(walk, wanting).await;
     let to: Vec<&Destination<'_>> = destinations.iter().collect();
-    let which = &walk.options.referrers.which;
-    let search = Search { source, tags: &walk.tag_lists, which };
+    let search = Search::new(walk, source);
     // The root first: of several problems, one with the root is told.
     let nodes = closure.levels.iter().rev().flatten().map(Manifest::digest).collect();
     let carrier = Carrier { walk, source };
@@ -121,7 +121,10 @@ impl Copy<'_> {
         let rings = &self.companions.rings;
         for item in to.iter().flat_map(|destination| &destination.items) {
             if foreign > 0 {
-                let note = format!("{foreign} layers that may not be distributed were left out");
+                let note = format!(
+                    "left out foreign layers, which registries need not hold: {foreign} \
+                     (--foreign-layers copies them)"
+                );
                 item.report().notes.push(note);
             }
         }
@@ -205,7 +208,7 @@ async fn read_back(
     let held = place.resolve(&Selector::Tag(tag.clone())).await?;
     item.report().target_digest = held;
     let digest = root.digest();
-    if held == Some(digest) {
+    if held.is_some_and(|held| root.has_digest(&held)) {
         return Ok(item.copied());
     }
     let says = held.map_or("does not know the tag".to_owned(), |held| format!("says {held}"));

@@ -15,8 +15,8 @@ use crate::schedule::Schedule;
 use crate::tag_lists::TagLists;
 use crate::walk::{self, Walk};
 use crate::{
-    Class, Event, Failure, ItemId, ItemReport, Listener, Outcome, Referrers, RunReport, Side,
-    Wanted, groups,
+    Class, Event, Failure, ForeignLayers, ItemId, ItemReport, Listener, Outcome, Referrers,
+    RunReport, Side, Wanted, groups,
 };
 
 /// What a run does with what it decides.
@@ -47,6 +47,8 @@ pub struct Options {
     pub attempts: u32,
     /// What of that which belongs to an image travels with it.
     pub referrers: Referrers,
+    /// What is done with layers that registries need not hold.
+    pub foreign_layers: ForeignLayers,
     /// Whether an image that is up to date is looked at again for referrers that came later.
     pub late_referrers: bool,
 }
@@ -61,6 +63,7 @@ impl Default for Options {
             fail_fast: false,
             attempts: 4,
             referrers: Referrers::default(),
+            foreign_layers: ForeignLayers::default(),
             late_referrers: true,
         }
     }

@@ -30,7 +30,7 @@ pub(crate) async fn arrivals(
     if !looks || walk.options.mode == Mode::Verify {
         return Ok(());
     }
-    let search = Search { source, tags: &walk.tag_lists, which };
+    let search = Search::new(walk, source);
     let (listed, mut problems) = search.listed(root).await;
     let candidates = match missing(walk, target, root, listed).await {
         Ok(candidates) => candidates,

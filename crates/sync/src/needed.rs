@@ -27,6 +27,10 @@ impl<'a> Needed<'a> {
         closure: &'a Closure,
         blobs: &Blobs,
     ) -> Result<Self, Failure> {
+        if closure.blobs.iter().any(|blob| blob.media_type.is_foreign_layer()) {
+            // A manifest does not vouch for what registries need not hold.
+            return Ok(Self::all(closure));
+        }
         let asks = destination.place.is_registry() && !destination.was_empty;
         let has = async |manifest: &Manifest| {
             if manifest.subject().is_some() {

@@ -111,7 +111,10 @@ pub(crate) async fn source(
         }
         Selection::Pinned { tag, digest } => {
             let pinned = *digest;
-            let now = digest_of(walk, place, tag).await;
+            let now = match digest_of(walk, place, tag).await {
+                Ok(Some(now)) => place.in_algorithm(now, pinned.algorithm()).await,
+                now => now,
+            };
             let state = match now {
                 Err(failure) => SourceState::Unreadable(failure),
                 Ok(Some(now)) if now == pinned => SourceState::Found(now),
@@ -127,6 +130,27 @@ pub(crate) async fn source(
             };
             Seen { state, manifest: None }
         }
+    }
+}
+
+/// What a target holds, in the algorithm of the source's digest: where they differ, it may hold the same
+/// bytes.
+pub(crate) async fn comparable(
+    seen: &SourceState,
+    place: &Place,
+    held: TargetState,
+) -> TargetState {
+    let (
+        TargetState::Holds(there),
+        SourceState::Found(digest) | SourceState::Moved { pinned: digest, .. },
+    ) = (&held, seen)
+    else {
+        return held;
+    };
+    match place.in_algorithm(*there, digest.algorithm()).await {
+        Ok(Some(there)) => TargetState::Holds(there),
+        Ok(None) => TargetState::Absent,
+        Err(failure) => TargetState::Unreadable(failure),
     }
 }
 

@@ -5,6 +5,7 @@
 //! A closed set: whoever adds a kind of place is led by the compiler to all that it must do.
 
 mod checked;
+mod foreign;
 mod lists;
 mod upload;
 
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use layout::{Archive, ArchiveWriter, Layout};
-use oci::{Descriptor, Digest, Host, Location, Manifest, Repository, Selector, Tag};
+use oci::{Algorithm, Descriptor, Digest, Host, Location, Manifest, Repository, Selector, Tag};
 use registry::RepositoryClient;
 
 use crate::{Class, Failure, Side};
@@ -208,6 +209,20 @@ impl Place {
         Ok(descriptor?.map(|descriptor| descriptor.digest))
     }
 
+    /// The digest of a manifest that is here, in this algorithm. Registries differ in which one a tag
+    /// stands for; only where they do is the manifest read. None where it is gone meanwhile.
+    pub(crate) async fn in_algorithm(
+        &self,
+        digest: Digest,
+        algorithm: Algorithm,
+    ) -> Result<Option<Digest>, Failure> {
+        if digest.algorithm() == algorithm {
+            return Ok(Some(digest));
+        }
+        let manifest = self.manifest(digest).await?;
+        Ok(manifest.map(|manifest| Digest::of(algorithm, manifest.bytes())))
+    }
+
     /// A manifest, its bytes checked where it was asked for by digest.
     pub(crate) async fn manifest(
         &self,
@@ -251,7 +266,7 @@ impl Place {
                 }),
             _ => self.read_layout(blob, 0).await?.map(|reader| verified(side, blob, reader)),
         };
-        content.ok_or_else(|| self.no_such_blob(blob))
+        self.or_elsewhere(content, blob, 0).await
     }
 
     /// A blob's content from an offset on; the digest of the whole is not checked.
@@ -272,7 +287,7 @@ impl Place {
                 }),
             _ => self.read_layout(blob, offset).await?,
         };
-        content.ok_or_else(|| self.no_such_blob(blob))
+        self.or_elsewhere(content, blob, offset).await
     }
 
     /// A blob of a layout, from an offset on, unchecked.
@@ -291,11 +306,6 @@ impl Place {
         Ok(reader.map(|reader| {
             reader.map(move |piece| piece.map_err(|e| Failure::layout(side, &e))).boxed()
         }))
-    }
-
-    fn no_such_blob(&self, blob: &Descriptor) -> Failure {
-        let message = format!("the manifest names blob {}, which is not there", blob.digest);
-        Failure::new(self.side, Class::Content, message)
     }
 
     /// Stores a manifest by its digest; says whether the place lists it by its subject, which is
@@ -327,7 +337,7 @@ impl Place {
             Store::Registry(remote) => {
                 let selector = Selector::Tag(tag.clone());
                 match self.resolve(&selector).await? {
-                    Some(digest) if digest == manifest.digest() => Ok(Tagged::AsWanted),
+                    Some(digest) if manifest.has_digest(&digest) => Ok(Tagged::AsWanted),
                     Some(digest) => Ok(Tagged::Holds(digest)),
                     None => match remote.client.put_manifest(&selector, manifest).await {
                         Ok(_receipt) => Ok(Tagged::AsWanted),

@@ -110,6 +110,9 @@ async fn one_source(walk: &Walk, items: &[Item], targets: &mut Targets) {
     let held = open.iter().map(|(item, target)| observe::target(walk, &item.wanted, target));
     let held = join_all(held).await;
     let Seen { state, manifest } = observe::source(walk, &wanted.selection, &source, &held).await;
+    let held = open.iter().zip(held);
+    let held = held.map(|((_, target), held)| observe::comparable(&state, target, held));
+    let held = join_all(held).await;
 
     let (mut settled, mut copied) = (Vec::new(), Vec::new());
     for ((item, target), held) in open.into_iter().zip(held) {
@@ -215,7 +218,7 @@ async fn check(
     outcome: Outcome,
 ) {
     let checked = match walk.options.mode {
-        Mode::Verify => verify::complete(target, digest).await,
+        Mode::Verify => verify::complete(target, digest, walk.options.foreign_layers).await,
         Mode::Sync | Mode::Plan => late::arrivals(walk, item, source, target, digest).await,
     };
     item.ends(checked.map(|()| outcome));

@@ -101,7 +101,7 @@ impl<'a> Images<'a> {
 
     /// What is kept under this name. It is made by one test while others wait for it, in a temporary
     /// folder that is moved when it is whole: a killed run leaves no half of it.
-    fn kept(&self, name: &str, make: impl Fn(&Path, &Path)) -> Layout {
+    pub(crate) fn kept(&self, name: &str, make: impl Fn(&Path, &Path)) -> Layout {
         let images = cache().join("images").join(VERSION);
         let kept = images.join(name);
         std::fs::create_dir_all(&images).unwrap();

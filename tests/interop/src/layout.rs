@@ -135,10 +135,36 @@ impl Layout {
         self.add(MANIFEST, manifest.to_string().as_bytes())
     }
 
+    /// Adds an artifact that is all in its manifest, and returns its descriptor.
+    pub(crate) fn add_artifact_without_layers(&self) -> Value {
+        let config = self.add("application/vnd.oci.empty.v1+json", b"{}");
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": "application/x-interop",
+            "config": config, "layers": [], "annotations": { "all": "there is" },
+        });
+        self.add(MANIFEST, manifest.to_string().as_bytes())
+    }
+
+    /// Adds a build cache as BuildKit exports one by default, an index of blobs, and returns its
+    /// descriptor.
+    pub(crate) fn add_build_cache(&self) -> Value {
+        let layer = self.add("application/vnd.oci.image.layer.v1.tar+gzip", b"a cached layer");
+        let config = json!({ "layers": [{ "blob": layer["digest"], "parent": -1 }] }).to_string();
+        let config = self.add("application/vnd.buildkit.cacheconfig.v0", config.as_bytes());
+        self.add_index(&[layer, config])
+    }
+
     /// Adds an index of these and returns its descriptor.
     pub(crate) fn add_index(&self, manifests: &[Value]) -> Value {
         let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests });
         self.add(INDEX, index.to_string().as_bytes())
+    }
+
+    /// Makes this the layout's one root, and calls it `1`.
+    pub(crate) fn set_tagged_root(&self, root: &Value) {
+        let mut root = root.clone();
+        root["annotations"] = json!({ "org.opencontainers.image.ref.name": "1" });
+        self.set_root(&root);
     }
 
     /// Makes this the layout's one root.

@@ -20,6 +20,7 @@
 )]
 
 mod authority;
+mod golden;
 mod image_syncer;
 mod images;
 mod layout;
@@ -30,6 +31,7 @@ mod tools;
 mod workbench;
 
 pub use authority::{Authority, Validity};
+pub use golden::{Golden, Nodes};
 pub use image_syncer::{ImageSyncer, Item, Run};
 pub use images::Images;
 pub use layout::{Layout, digest_of};

@@ -103,6 +103,16 @@ impl Workbench {
         self.tool("crane").args(arguments).succeed().trim_end().to_owned()
     }
 
+    /// regctl, told which of these servers speak plain http.
+    pub fn regctl(&self, servers: &[&Server]) -> Process {
+        let mut process =
+            self.tool("regctl").env("REGCTL_CONFIG", self.folder().join("regctl.json"));
+        for server in servers.iter().filter(|server| !server.kind().is_secured()) {
+            process = process.args([format!("--host=reg={},tls=disabled", server.host())]);
+        }
+        process
+    }
+
     /// A tool that knows the servers' logins and certificate authority.
     pub fn tool(&self, name: &str) -> Process {
         Process::new(self.tools.path(name))

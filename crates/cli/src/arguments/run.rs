@@ -172,6 +172,10 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = boolean)]
     pub(crate) fail_fast: Option<bool>,
+    /// Copy foreign layers too, which registries need not hold; `verify` looks for them
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = boolean)]
+    pub(crate) foreign_layers: Option<bool>,
     /// What it counts as that the source has lost what the target still has [default: warn]
     #[arg(long, value_name = "HOW")]
     pub(crate) source_lost: Option<SourceLost>,

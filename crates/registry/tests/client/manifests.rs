@@ -146,6 +146,36 @@ async fn sha512_digests_go_through() {
 }
 
 #[tokio::test]
+async fn a_tag_is_addressed_by_sha512_where_the_registry_can() {
+    let single = image::sha512().single(1);
+    let a_registry = || async {
+        let registry = Registry::start().await;
+        registry.add_untagged(&repository("a"), &single).await;
+        registry
+    };
+    let registry = a_registry().await;
+    open(&registry, "a").put_manifest(&by_tag("1"), single.manifest()).await.unwrap();
+    assert_eq!(registry.resolve(&repository("a"), &tag("1")).await, Some(single.root.digest));
+    let puts = registry.log().matching("PUT", path::MANIFESTS);
+    assert_eq!(puts.len(), 1, "{}", registry.log());
+
+    // One that leaves the tag out of its answer, and one that does not take such a digest.
+    let by_digest = "/v2/a/manifests/sha512:*";
+    for fault in [
+        Fault::status(201).on("PUT", by_digest),
+        Fault::error(400, "DIGEST_INVALID", "no").on("PUT", by_digest),
+    ] {
+        let registry = a_registry().await;
+        registry.inject(fault);
+        let a = open(&registry, "a");
+        a.put_manifest(&by_tag("1"), single.manifest()).await.unwrap();
+        let there = a.resolve(&by_tag("1")).await.unwrap().unwrap().digest;
+        assert_eq!(there.algorithm(), Algorithm::Sha256);
+        assert!(single.manifest().has_digest(&there));
+    }
+}
+
+#[tokio::test]
 async fn tags_of_all_pages() {
     let registry = Registry::builder().fault(Fault::tag_pages(2)).start().await;
     let names = ["3.10", "1", "2", "latest", "a"];

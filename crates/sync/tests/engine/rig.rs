@@ -1,10 +1,9 @@
 //! Two registries, an engine between them, and what was heard of it.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oci::{Digest, Host, Manifest, Reference, RegistryKind, Repository, Tag};
+use oci::{Digest, Manifest, Reference, RegistryKind, Repository, Tag};
 use registry::{AnonymousEverywhere, Client, RegistrySettings, RetryPolicy, Settings};
 use sync::{Engine, Event, ItemReport, Mode, Options, Outcome, RunReport, Stop, Wanted};
 use testkit::Registry;
@@ -65,13 +64,26 @@ impl Rig {
     }
 
     pub(crate) async fn run(&self, wanted: Vec<Wanted>) -> RunReport {
-        let heard = Arc::clone(&self.heard);
-        let listener = move |event: &Event| heard.lock().unwrap().push(event.clone());
+        self.run_with(self.client(), wanted).await
+    }
+
+    fn client(&self) -> Client {
         let registries = [&self.source, &self.target].map(|registry| {
             (registry.host(), RegistrySettings { kind: self.kind, ..Default::default() })
         });
-        let client = || client_with(registries.clone().into());
-        Engine::new(client(), client(), self.options.clone(), Arc::new(listener))
+        let settings = Settings { registries: registries.into(), ..settings() };
+        Client::new(settings, Arc::new(AnonymousEverywhere)).unwrap()
+    }
+
+    /// Runs with a client of its own for the source.
+    pub(crate) async fn run_through(&self, source: &Client, wanted: Wanted) -> ItemReport {
+        self.run_with(source.clone(), vec![wanted]).await.items.remove(0)
+    }
+
+    async fn run_with(&self, source: Client, wanted: Vec<Wanted>) -> RunReport {
+        let heard = Arc::clone(&self.heard);
+        let listener = move |event: &Event| heard.lock().unwrap().push(event.clone());
+        Engine::new(source, self.client(), self.options.clone(), Arc::new(listener))
             .run(wanted, &self.stop)
             .await
     }
@@ -143,17 +155,17 @@ pub(crate) fn wish(source: &str, target: &str) -> Wanted {
 
 /// A client that does not wait long before it tries again.
 pub(crate) fn client() -> Client {
-    client_with(BTreeMap::new())
+    Client::new(settings(), Arc::new(AnonymousEverywhere)).unwrap()
 }
 
-fn client_with(registries: BTreeMap<Host, RegistrySettings>) -> Client {
+/// Settings with pauses that no test has to wait for.
+pub(crate) fn settings() -> Settings {
     let retry = RetryPolicy {
         first_delay: Duration::from_millis(1),
         longest_delay: Duration::from_millis(2),
         longest_retry_after: Duration::from_secs(1),
     };
-    let settings = Settings { retry, attempts: 3, registries, ..Settings::default() };
-    Client::new(settings, Arc::new(AnonymousEverywhere)).unwrap()
+    Settings { retry, attempts: 3, ..Settings::default() }
 }
 
 /// A list of referrers, as it stands under a fallback tag.
