@@ -176,23 +176,26 @@ fn hopeless(comparison: &Comparison, place: usize) -> bool {
 }
 
 fn line(round: usize, contender: &Contender, done: &Round) -> String {
-    let methods = |traffic: &Traffic| {
+    let requests = |traffic: &Traffic| {
         let counts: Vec<_> =
-            traffic.requests.iter().map(|(method, count)| format!("{method} {count}")).collect();
-        let refused =
-            if traffic.refused > 0 { format!(" 429 {}", traffic.refused) } else { String::new() };
-        format!("{}{refused}", counts.join(" "))
+            traffic.requests.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let refused = if traffic.refused > 0 {
+            format!(", {} refused", traffic.refused)
+        } else {
+            String::new()
+        };
+        format!("{}{refused}", counts.join(", "))
     };
     format!(
-        "{:>2} {:<32} wall {:7.2} s  CPU {:6.2} s  peak {:4} MiB  source: {} ({} connections)  target: {} ({} connections)",
+        "{:>2} {:<32} wall {:7.2} s  CPU {:6.2} s  peak {:4} MiB\n     source: {} ({} connections)\n     target: {} ({} connections)",
         round + 1,
         contender.tool,
         done.cost.wall,
         done.cost.cpu,
         done.cost.peak / (1024 * 1024),
-        methods(&done.source),
+        requests(&done.source),
         done.source.connections,
-        methods(&done.target),
+        requests(&done.target),
         done.target.connections,
     )
 }

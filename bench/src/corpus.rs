@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use oci::{Algorithm, Digest, Hasher};
 use serde_json::{Value, json};
 
@@ -257,7 +259,7 @@ impl Maker<'_> {
         let (digest, size) = match self.made.get(&seed) {
             Some(made) => *made,
             None => {
-                let made = (self.write_random(seed, size)?, size);
+                let made = self.write_random(seed, size)?;
                 self.made.insert(seed, made);
                 made
             }
@@ -266,22 +268,26 @@ impl Maker<'_> {
         Ok(json!({ "mediaType": LAYER, "digest": digest, "size": size }))
     }
 
-    fn write_random(&self, seed: u64, size: u64) -> Result<Digest> {
+    /// Writes a gzip file whose content is stored as it is. It has to be one: skopeo packs a layer
+    /// that is not packed, and so changes it.
+    fn write_random(&self, seed: u64, size: u64) -> Result<(Digest, u64)> {
         let path = self.pool.join(format!("seed-{seed}"));
-        let written = || -> std::io::Result<Digest> {
-            let mut file = File::create(&path)?;
-            let mut hasher = Hasher::new(Algorithm::Sha256);
+        let written = || -> std::io::Result<(Digest, u64)> {
+            let file = BufWriter::with_capacity(PIECE, File::create(&path)?);
+            let hashed = Hashed { file, hasher: Hasher::new(Algorithm::Sha256), size: 0 };
+            let mut gzip = GzEncoder::new(hashed, Compression::none());
             let mut random = Random(seed);
             let mut left = usize::try_from(size).unwrap_or(usize::MAX);
             while left > 0 {
-                let piece = random.bytes(left.min(1024 * 1024));
-                hasher.update(&piece);
-                file.write_all(&piece)?;
+                let piece = random.bytes(left.min(PIECE));
+                gzip.write_all(&piece)?;
                 left -= piece.len();
             }
+            let Hashed { mut file, hasher, size } = gzip.finish()?;
+            file.flush()?;
             let digest = hasher.finish();
             std::fs::rename(&path, self.pool.join(digest.hex()))?;
-            Ok(digest)
+            Ok((digest, size))
         };
         written().context(|| format!("writing a layer to {}", path.display()))
     }
@@ -315,6 +321,29 @@ impl Maker<'_> {
         let path = self.pool.join(digest.hex());
         std::fs::write(&path, &content).context(|| format!("writing {}", path.display()))?;
         Ok((digest, content.len() as u64))
+    }
+}
+
+/// How much of a layer is in memory.
+const PIECE: usize = 1024 * 1024;
+
+/// A file that is hashed while it is written.
+struct Hashed {
+    file: BufWriter<File>,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file.write_all(bytes)?;
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
     }
 }
 

@@ -11,6 +11,7 @@ mod limiter;
 mod link;
 mod markdown;
 mod measure;
+mod plot;
 mod results;
 mod server;
 mod storage;
@@ -78,7 +79,7 @@ async fn main() -> ExitCode {
     let ended = tokio::select! {
         ended = run(&arguments) => ended,
         // Registries and folders end with what holds them.
-        _ = tokio::signal::ctrl_c() => return ExitCode::from(130),
+        () = interrupted() => return ExitCode::from(130),
     };
     match ended {
         Ok(true) => ExitCode::SUCCESS,
@@ -87,6 +88,16 @@ async fn main() -> ExitCode {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn interrupted() {
+    let terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    let Ok(mut terminated) = terminated else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
     }
 }
 
@@ -104,6 +115,9 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     let authority = Authority::new(folder.path())?;
     let setting = setting(&tools);
     println!("{}; {}", setting.date, setting.machine);
+    if setting.load > 0.5 * processors() {
+        println!("BUSY: the load is {}; times will say little", setting.load);
+    }
     println!("registries and their data: {}", folder.path().display());
     let wanted = or_all(&arguments.tools, &Tool::ALL);
     let bench = Bench {
@@ -154,12 +168,23 @@ fn keep(folder: &Path, comparison: results::Comparison) -> Result<()> {
     results.put(comparison);
     let json = serde_json::to_string_pretty(&results).context(doing)?;
     std::fs::write(&file, json + "\n").context(doing)?;
+    for comparison in &results.comparisons {
+        if let Some(picture) = plot::svg(comparison) {
+            std::fs::write(folder.join(plot::file_name(comparison)), picture).context(doing)?;
+        }
+    }
     let tables: Vec<String> = results.comparisons.iter().map(markdown::table).collect();
     std::fs::write(folder.join("results.md"), tables.join("\n")).context(doing)
 }
 
+fn processors() -> f64 {
+    let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(count).map_or(1.0, f64::from)
+}
+
 fn setting(tools: &Tools) -> Setting {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split_whitespace().next().and_then(|text| text.parse().ok());
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let memory = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kibibytes = memory.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
@@ -171,8 +196,10 @@ fn setting(tools: &Tools) -> Setting {
         tools.versions.iter().map(|(name, version)| ((*name).to_owned(), version.clone()));
     Setting {
         date: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        load: load.unwrap_or_default(),
         machine: format!(
-            "{processors} processors ({}), {} GiB of memory, {}",
+            "{} processors ({}), {} GiB of memory, {}",
+            processors(),
             model.map_or("unknown", |text| text.trim_start_matches([' ', '\t', ':'])),
             kibibytes.unwrap_or_default().div_ceil(1024 * 1024),
             system.unwrap_or("unknown system").trim_matches('"'),

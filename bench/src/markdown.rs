@@ -61,10 +61,13 @@ fn row(contender: &Contender) -> String {
     )
 }
 
+/// What is compared.
+type Respect = fn(&Round) -> f64;
+
 /// How ours does beside the best of the others in each respect, and beside the floor.
 fn ratios(comparison: &Comparison, ours: &Contender) -> Option<String> {
     #[expect(clippy::cast_precision_loss, reason = "numbers for people")]
-    let respects: [(&str, fn(&Round) -> f64); 5] = [
+    let respects: [(&str, Respect); 5] = [
         ("wall", |round| round.cost.wall),
         ("CPU", |round| round.cost.cpu),
         ("peak", |round| round.cost.peak as f64),

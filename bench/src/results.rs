@@ -20,6 +20,9 @@ pub(crate) struct Results {
 pub(crate) struct Setting {
     /// Day and time, UTC.
     pub(crate) date: String,
+    /// How busy the machine was before (load average of a minute); above 0.5 a processor, times say
+    /// little.
+    pub(crate) load: f64,
     /// Processors, memory, system.
     pub(crate) machine: String,
     /// The version of each program.
@@ -29,7 +32,7 @@ pub(crate) struct Setting {
 }
 
 /// All tools on the same work with the same registry.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Comparison {
     pub(crate) work: String,
     pub(crate) title: String,

@@ -40,7 +40,7 @@ struct Seen {
 /// What one side of a run saw.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Traffic {
-    /// How many requests of each method were answered.
+    /// How many requests were answered, by method and what they were for, as in `GET blob`.
     pub(crate) requests: BTreeMap<String, u64>,
     /// How many were answered 429.
     pub(crate) refused: u64,
@@ -156,8 +156,8 @@ impl Server {
         }
         let mut traffic = Traffic::default();
         for line in text.get(self.seen.log..).unwrap_or_default().lines() {
-            if let Some(method) = method(line) {
-                *traffic.requests.entry(method.to_owned()).or_default() += 1;
+            if let Some(request) = request(line) {
+                *traffic.requests.entry(request).or_default() += 1;
             }
         }
         let refused = self.limiter.as_ref().map_or(0, Limiter::refused);
@@ -175,16 +175,27 @@ impl Server {
     }
 }
 
-/// The method of a line of Apache's combined format (distribution), or of one of
-/// `image-syncer serve` at level debug (`… answered method=METHOD path="path" status=code …`).
-fn method(line: &str) -> Option<&str> {
+/// The method and what it was for, as in `GET blob`, of a line of Apache's combined format
+/// (distribution), or of one of `image-syncer serve` at level debug (`… answered method=METHOD
+/// path="path" status=code …`).
+fn request(line: &str) -> Option<String> {
     let (method, path) = if let Some((_, rest)) = line.split_once("answered method=") {
         rest.split_once(" path=\"")?
     } else {
         line.split_once("] \"")?.1.split_once(' ')?
     };
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"].contains(&method);
-    (known && path.starts_with("/v2")).then_some(method)
+    let path =
+        path.split(['"', ' ', '?']).next().filter(|path| known && path.starts_with("/v2"))?;
+    let places = [
+        ("/manifests/", "manifest"),
+        ("/blobs/uploads/", "upload"),
+        ("/blobs/", "blob"),
+        ("/referrers/", "referrers"),
+        ("/tags/list", "tags"),
+    ];
+    let place = places.into_iter().find(|(part, _)| path.contains(part));
+    Some(format!("{method} {}", place.map_or("else", |(_, name)| name)))
 }
 
 fn distribution(data: &Path, port: u16, authority: &Authority) -> String {
@@ -217,4 +228,19 @@ async fn wait_for(address: SocketAddr, child: &mut Child, log: &Path) -> Result<
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Err(Error::new("a registry did not begin to listen within 30 s"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_read_from_both_logs() {
+        let distribution = r#"127.0.0.1 - - [21/Nov/2026:05:02:13 +0000] "POST /v2/app/blobs/uploads/?mount=sha256:0&from=b HTTP/2.0" 201 0 "" "crane""#;
+        assert_eq!(request(distribution).as_deref(), Some("POST upload"));
+        let ours = r#"2026-11-21T05:02:13Z DEBUG server: answered method=GET path="/v2/app/referrers/sha256:0" status=200 took=1ms"#;
+        assert_eq!(request(ours).as_deref(), Some("GET referrers"));
+        let other = r#"2026-11-21T05:02:13Z DEBUG server: a connection ended early"#;
+        assert_eq!(request(other), None);
+    }
 }
