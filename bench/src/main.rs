@@ -71,6 +71,10 @@ struct Arguments {
     /// Where results are written, `results.json` and `results.md`; what is there of other works stays
     #[arg(long, value_name = "FOLDER")]
     results: PathBuf,
+
+    /// Put tables and pictures of all results into this page too, between its two marks
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -144,7 +148,10 @@ async fn run(arguments: &Arguments) -> Result<bool> {
             let comparison = bench.compare(work, &work.task(size), kind).await?;
             all_done &= comparison.contenders.iter().all(|one| one.failure.is_none());
             println!("\n{}", markdown::table(&comparison));
-            keep(&arguments.results, comparison)?;
+            let results = keep(&arguments.results, comparison)?;
+            if let Some(page) = &arguments.page {
+                publish(page, &arguments.results, &results)?;
+            }
         }
     }
     Ok(all_done)
@@ -155,7 +162,7 @@ fn or_all<T: Clone>(asked: &[T], all: &[T]) -> Vec<T> {
 }
 
 /// Writes the results anew, with what was there of other works.
-fn keep(folder: &Path, comparison: results::Comparison) -> Result<()> {
+fn keep(folder: &Path, comparison: results::Comparison) -> Result<Results> {
     let doing = || format!("writing results to {}", folder.display());
     std::fs::create_dir_all(folder).context(doing)?;
     let file = folder.join("results.json");
@@ -174,7 +181,26 @@ fn keep(folder: &Path, comparison: results::Comparison) -> Result<()> {
         }
     }
     let tables: Vec<String> = results.comparisons.iter().map(markdown::table).collect();
-    std::fs::write(folder.join("results.md"), tables.join("\n")).context(doing)
+    std::fs::write(folder.join("results.md"), tables.join("\n")).context(doing)?;
+    Ok(results)
+}
+
+/// Puts the results between the page's marks.
+fn publish(page: &Path, folder: &Path, results: &Results) -> Result<()> {
+    let doing = || format!("writing results to {}", page.display());
+    let text = std::fs::read_to_string(page).context(doing)?;
+    let (before, rest) = text.split_once(BEGIN).ok_or(BEGIN).context(missing(page))?;
+    let (_, after) = rest.split_once(END).ok_or(END).context(missing(page))?;
+    let pictures = folder.file_name().unwrap_or_default().to_string_lossy();
+    let content = markdown::page(results, &pictures);
+    std::fs::write(page, format!("{before}{BEGIN}\n{content}{END}{after}")).context(doing)
+}
+
+const BEGIN: &str = "<!-- results: written by bench/run --publish -->";
+const END: &str = "<!-- end of results -->";
+
+fn missing(page: &Path) -> impl FnOnce() -> String {
+    move || format!("{} does not have this mark", page.display())
 }
 
 fn processors() -> f64 {

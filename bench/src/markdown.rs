@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::results::{Comparison, Contender, Round};
+use crate::plot;
+use crate::results::{Comparison, Contender, Results, Round, Setting};
 
 /// A comparison as a table with a line before it.
 pub(crate) fn table(comparison: &Comparison) -> String {
@@ -30,6 +31,40 @@ pub(crate) fn table(comparison: &Comparison) -> String {
             let first = failure.lines().next().unwrap_or_default();
             let _ = write!(text, "\n{}: {first}\n", contender.tool);
         }
+    }
+    text
+}
+
+/// All comparisons, each with where and when it was measured and its picture in that folder.
+pub(crate) fn page(results: &Results, pictures: &str) -> String {
+    let mut text = String::new();
+    let mut before: Option<&Setting> = None;
+    for comparison in &results.comparisons {
+        let setting = &comparison.setting;
+        if before.is_none_or(|before| before.date != setting.date) {
+            let _ = write!(text, "\n### {}\n\n{}", setting.date, described(setting));
+        }
+        before = Some(setting);
+        let _ = write!(text, "\n{}", table(comparison));
+        if plot::svg(comparison).is_some() {
+            let (title, file) = (&comparison.title, plot::file_name(comparison));
+            let _ = write!(text, "\n![{title}]({pictures}/{file})\n");
+        }
+    }
+    text + "\n"
+}
+
+fn described(setting: &Setting) -> String {
+    let versions: Vec<String> =
+        setting.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let mut text = format!("{}. {}.\n", setting.machine, versions.join(", "));
+    if setting.load > 0.0 {
+        let _ = writeln!(text, "Load before: {:.1}.", setting.load);
+    }
+    if !setting.missing.is_empty() {
+        let names: Vec<&str> =
+            setting.missing.iter().filter_map(|line| line.split(' ').next()).collect();
+        let _ = writeln!(text, "Not there: {}.", names.join(", "));
     }
     text
 }
