@@ -140,7 +140,7 @@ impl BlobSource {
     }
 
     fn request(&self, url: Url, range: &Range<u64>) -> Result<Request, Failure> {
-        let request = self.repository.get_blob(url).header(RANGE, value(&bytes(range))?);
+        let request = self.repository.get_blob(url).header(RANGE, value(&bytes(range))?).going_on();
         Ok(match &self.version {
             Some(version) => request.header(IF_RANGE, version.clone()),
             None => request,
@@ -186,6 +186,7 @@ impl RepositoryClient {
         range: &str,
     ) -> Result<(Opened, u64), Failure> {
         let request = self.get_blob(self.blob_url(digest).await?).header(RANGE, value(range)?);
+        let request = if offset > 0 { request.going_on() } else { request };
         let opened = match self.endpoint.open(&request).await {
             // A server that knows no ranges, or not this one: from the beginning, then.
             Err(failure)

@@ -15,6 +15,7 @@ use crate::repository::RepositoryClient;
 use crate::settings::{RegistrySettings, Settings, SettingsError};
 use crate::tls;
 use crate::transport::{Profile, Transport};
+use crate::usage::RegistryUsage;
 
 /// A client of registries; one per side of a run. Cheap to clone: clones share connections, tokens
 /// and what was learned.
@@ -81,6 +82,14 @@ impl Client {
         let mirror = |host| RepositoryClient::mirror(self.endpoint(host), repository.clone());
         let mirrors = mirrors.iter().map(mirror).collect();
         RepositoryClient::new(self.endpoint(host), repository.clone(), mirrors)
+    }
+
+    /// What was asked of each registry so far, in the order of their names.
+    pub fn usage(&self) -> Vec<RegistryUsage> {
+        let mut usage: Vec<RegistryUsage> =
+            lock(&self.0.endpoints).values().map(|endpoint| endpoint.usage()).collect();
+        usage.sort_by(|one, other| one.registry.cmp(&other.registry));
+        usage
     }
 
     pub(crate) fn endpoint(&self, host: &Host) -> Arc<Endpoint> {

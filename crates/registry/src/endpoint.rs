@@ -18,16 +18,18 @@ use url::Url;
 
 use crate::answer::{Answer, Opened, read_capped, text};
 use crate::auth::{Access, Auth, Challenge, Flights, Shown, lock};
+use crate::budget::{Pull, Pulls};
 use crate::credential::{Credential, CredentialSource};
 use crate::error::{ErrorKind, Failure};
-use crate::gate::{Gate, Lane, Permit};
+use crate::gate::{Gate, Lane, Objection, Permit};
 use crate::profile::Profile;
 use crate::recognised::Recognised;
 use crate::redirect::{self, MOST_REDIRECTS};
 use crate::refusal;
-use crate::retry::retry;
+use crate::retry::{Patience, Wait, retry};
 use crate::settings::{RangePolicy, RegistrySettings, RetryPolicy, Settings, Timeouts};
 use crate::transport::{Broken, Message, Peer, Pool, Transport, server_of};
+use crate::usage::{Count, RegistryUsage};
 
 /// So long a registry that could not be reached is not tried again.
 const GIVEN_UP_FOR: Duration = Duration::from_secs(10);
@@ -55,7 +57,10 @@ pub(crate) struct Endpoint {
     arrivals: Flights<(), ()>,
     given_up: Mutex<Option<(Instant, Failure)>>,
     transport: Transport,
-    gate: Gate,
+    patience: Patience,
+    gate: Arc<Gate>,
+    pulls: Arc<Pulls>,
+    count: Count,
     auth: Arc<Auth>,
 }
 
@@ -94,6 +99,10 @@ pub(crate) struct Request {
     pub(crate) once: bool,
     /// Whether the answer may take as long as the end of an upload.
     pub(crate) patient: bool,
+    /// Whether it goes on with what has a permit already, or had one.
+    pub(crate) goes_on: bool,
+    /// Whether a registry that counts pulls counts it.
+    is_pull: bool,
 }
 
 impl Request {
@@ -108,6 +117,8 @@ impl Request {
             follow: false,
             once: false,
             patient: false,
+            goes_on: false,
+            is_pull: false,
         }
     }
 
@@ -136,6 +147,27 @@ impl Request {
         self
     }
 
+    /// For a blob that is being read already: its upload must not have to wait for others that
+    /// wait for it.
+    pub(crate) fn going_on(mut self) -> Self {
+        self.goes_on = true;
+        self
+    }
+
+    /// For a manifest: its GET is what is called a pull.
+    pub(crate) fn pulling(mut self) -> Self {
+        self.is_pull = self.method == Method::GET;
+        self
+    }
+
+    fn lane(&self) -> Lane {
+        if self.method == Method::GET || self.method == Method::HEAD {
+            Lane::Metadata
+        } else {
+            Lane::Writes
+        }
+    }
+
     pub(crate) fn body(mut self, body: Bytes) -> Self {
         self.body = body;
         self
@@ -151,13 +183,15 @@ impl Endpoint {
         source: Arc<dyn CredentialSource>,
         memory: Arc<Semaphore>,
     ) -> Self {
-        let Settings { retry, attempts, timeouts, pushes, ranges, .. } = *settings;
-        let concurrency = registry.concurrency.unwrap_or(settings.concurrency);
-        let auth =
-            Auth::new(host.clone(), transport.clone(), source, retry, attempts, timeouts.idle);
+        let Settings { retry, attempts, deadline, timeouts, pushes, ranges, .. } = *settings;
+        let patience = Patience { policy: retry, attempts, deadline };
+        let kind = Recognised::new(host, registry.kind);
+        let concurrency = registry.concurrency.or(settings.concurrency);
+        let rate = registry.rate.or(kind.profile().rate);
+        let auth = Auth::new(host.clone(), transport.clone(), source, patience, timeouts.idle);
         Self {
             host: host.clone(),
-            kind: Recognised::new(host, registry.kind),
+            kind,
             retry,
             attempts,
             timeouts,
@@ -170,7 +204,10 @@ impl Endpoint {
             arrivals: Flights::default(),
             given_up: Mutex::default(),
             transport,
-            gate: Gate::new(concurrency, registry.rate, retry.longest_retry_after),
+            patience,
+            gate: Arc::new(Gate::new(concurrency, rate, patience)),
+            pulls: Arc::new(Pulls::new(registry.reserve)),
+            count: Count::default(),
             auth,
         }
     }
@@ -198,7 +235,7 @@ impl Endpoint {
     }
 
     async fn arrive(self: Arc<Self>) -> Result<(), Failure> {
-        match retry(&self.retry, self.attempts, |_| self.ping()).await {
+        match retry(&self.patience, Wait::AtTheGate, |_| self.ping()).await {
             Ok(base) => {
                 let _ = self.base.set(base);
                 Ok(())
@@ -211,7 +248,7 @@ impl Endpoint {
     }
 
     async fn ping(&self) -> Result<Url, Failure> {
-        let _permit = self.gate.enter(Lane::Requests).await?;
+        let permit = self.gate.enter(Lane::Metadata, false).await?;
         let mut last = Failure::new(ErrorKind::Unsupported, "the registry's name is no URL's");
         for base in &self.candidates {
             let mut response = match self.knock_at(base).await {
@@ -229,7 +266,7 @@ impl Endpoint {
             {
                 self.auth.learn(&challenge, base)?;
             }
-            let failure = self.refusal(&mut response, &server_of(base)).await;
+            let failure = self.refusal(&mut response, &server_of(base), &permit, None).await;
             // Whatever else there is at `/v2/`, there may be repositories below it.
             return if failure.is_temporary() { Err(failure) } else { Ok(base.clone()) };
         }
@@ -248,7 +285,7 @@ impl Endpoint {
 
     /// Asks `GET /v2/` without a credential, once.
     pub(crate) async fn knock(&self, base: &Url) -> Result<reqwest::Response, Failure> {
-        let _permit = self.gate.enter(Lane::Requests).await?;
+        let _permit = self.gate.enter(Lane::Metadata, false).await?;
         self.knock_at(base).await.map_err(|broken| broken.failure)
     }
 
@@ -256,7 +293,9 @@ impl Endpoint {
         let url = base.join("v2/").unwrap_or_else(|_| base.clone());
         let (method, headers, body) = (Method::GET, HeaderMap::new(), Bytes::new().into());
         let message = Message { method, url, headers, body };
-        self.transport.send(Peer::Registry, Pool::Small, message, None).await
+        let response = self.transport.send(Peer::Registry, Pool::Small, message, None).await?;
+        self.heard(&response);
+        Ok(response)
     }
 
     /// The URL of a path below the base, such as `v2/…`.
@@ -273,7 +312,7 @@ impl Endpoint {
         limit: u64,
     ) -> Result<Answer, Failure> {
         self.persist(request, |pool| async move {
-            let permit = self.gate.enter(Lane::Requests).await?;
+            let permit = self.gate.enter(request.lane(), false).await?;
             self.attempt(request, pool, permit).await?.read(limit).await
         })
         .await
@@ -282,7 +321,7 @@ impl Endpoint {
     /// Makes a request for a blob's content, which is read as it comes.
     pub(crate) async fn open(self: &Arc<Self>, request: &Request) -> Result<Opened, Failure> {
         self.persist(request, |pool| async move {
-            let permit = self.gate.enter(Lane::Reads).await?;
+            let permit = self.gate.enter(Lane::Reads, request.goes_on).await?;
             self.attempt(request, pool, permit).await
         })
         .await
@@ -308,10 +347,11 @@ impl Endpoint {
         F: Future<Output = Result<T, Failure>>,
     {
         let attempts = if request.once { 1 } else { self.attempts };
+        let patience = Patience { attempts, ..self.patience };
         // HTTP/2 connections break in more ways than HTTP/1.1 ones (REFUSED_STREAM, GOAWAY), and a
         // new request may land on the same one; so further attempts do without it.
         let pool = |number| if number > 1 { Pool::Bulk } else { request.pool };
-        let done = retry(&self.retry, attempts, |number| attempt(pool(number))).await;
+        let done = retry(&patience, Wait::AtTheGate, |number| attempt(pool(number))).await;
         done.map_err(|failure| self.with_login_hint(failure))
     }
 
@@ -333,17 +373,19 @@ impl Endpoint {
         pool: Pool,
         permit: Permit,
     ) -> Result<Opened, Failure> {
+        let pull = if request.is_pull { Some(self.pull()?) } else { None };
         let mut shown = self.auth.show(&request.access).await?;
         let mut refusals = 0;
         loop {
             let (mut response, url, peer) = self.follow(request, pool, &shown).await?;
             let server = server_of(&url);
             if response.status().is_success() {
+                permit.good();
                 let idle = self.timeouts.idle;
                 let redirected = url != request.url;
                 return Ok(Opened { response, url, redirected, server, idle, permit });
             }
-            let failure = self.refusal(&mut response, &server).await;
+            let failure = self.refusal(&mut response, &server, &permit, pull.as_ref()).await;
             if peer == Peer::Other {
                 let refused = matches!(failure.kind(), ErrorKind::Unauthorized | ErrorKind::Denied);
                 // We are not known there: what was refused is the registry's signature, which may
@@ -378,7 +420,7 @@ impl Endpoint {
         length: u64,
     ) -> Result<Answer, Failure> {
         let base = self.base().await?;
-        let _permit = self.gate.enter(Lane::Requests).await?;
+        let permit = self.gate.enter(Lane::Writes, false).await?;
         let peer =
             if redirect::same_origin(base, &request.url) { Peer::Registry } else { Peer::Other };
         let Request { method, url, mut headers, access, .. } = request;
@@ -392,14 +434,18 @@ impl Endpoint {
         let sent = self.transport.send(peer, Pool::Bulk, message, Some(Duration::MAX)).await;
         let mut response = sent.map_err(|broken| broken.failure)?;
         let server = server_of(&url);
+        if peer == Peer::Registry {
+            self.heard(&response);
+        }
         if response.status().is_success() {
+            permit.good();
             let limit = refusal::BODY_LIMIT;
             // All that matters is in the head; a body that breaks changes nothing.
             let _ = read_capped(&mut response, limit, self.timeouts.idle, &server).await;
             let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
             return Ok(Answer { status, headers, url, content: Bytes::new() });
         }
-        let failure = self.refusal(&mut response, &server).await;
+        let failure = self.refusal(&mut response, &server, &permit, None).await;
         if peer == Peer::Registry
             && self.after(&shown, &failure, response.headers(), &access).await?.is_some()
         {
@@ -452,6 +498,9 @@ impl Endpoint {
             let timeout = request.patient.then_some(self.timeouts.commit);
             let sent = self.transport.send(peer, pool, message, timeout).await;
             let response = sent.map_err(|broken| broken.failure)?;
+            if peer == Peer::Registry {
+                self.heard(&response);
+            }
             let location = text(response.headers(), LOCATION);
             let moved = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
             match location {
@@ -466,19 +515,66 @@ impl Endpoint {
     }
 
     /// Reads what an answer that is no success says, and heeds its wish to be left alone.
-    async fn refusal(&self, response: &mut reqwest::Response, server: &str) -> Failure {
+    async fn refusal(
+        &self,
+        response: &mut reqwest::Response,
+        server: &str,
+        permit: &Permit,
+        pull: Option<&Pull>,
+    ) -> Failure {
         let (limit, idle) = (refusal::BODY_LIMIT, self.timeouts.idle);
         let body = read_capped(response, limit, idle, server).await.map(|body| body.content);
         let body = body.unwrap_or_default();
         let failure = refusal::failure(server, response.status(), response.headers(), &body);
         if failure.kind() != ErrorKind::RateLimited {
+            match response.status() {
+                StatusCode::SERVICE_UNAVAILABLE => {
+                    permit.refused(Objection::Overloaded, failure.delay());
+                }
+                status if status.is_server_error() => {}
+                _ => permit.good(),
+            }
             return failure;
         }
-        // Without a word on how long: as long as the failed request itself waits, at least.
-        self.gate.hold(failure.delay().unwrap_or(self.retry.first_delay));
-        match self.profile().rate_limited {
+        self.count.throttled();
+        let failure = match self.profile().rate_limited {
             Some(hint) => failure.hint(hint),
             None => failure,
+        };
+        if pull.is_some() && self.pulls.is_spent() {
+            // There are no pulls left. That is nothing to wait for, and says nothing of requests
+            // that are no pulls.
+            permit.good();
+            return failure.exhausted();
+        }
+        permit.refused(Objection::TooMany, failure.delay());
+        failure
+    }
+
+    /// Takes note of the registry's answer.
+    fn heard(&self, response: &reqwest::Response) {
+        self.count.answer(response.status());
+        self.pulls.note(response.headers());
+    }
+
+    fn pull(&self) -> Result<Pull, Failure> {
+        self.pulls.begin().map_err(|failure| match self.profile().rate_limited {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        })
+    }
+
+    /// What was asked of it so far.
+    pub(crate) fn usage(&self) -> RegistryUsage {
+        let (answers, throttled) = self.count.read();
+        let budget = self.pulls.budget();
+        RegistryUsage {
+            registry: self.host.clone(),
+            answers,
+            throttled,
+            slowed_to: self.gate.learned_rate(),
+            counts_pulls: self.profile().counts_pulls || budget.is_some(),
+            budget,
         }
     }
 

@@ -15,6 +15,7 @@ mod blob_ranges;
 mod blob_read;
 mod blob_source;
 mod blob_upload;
+mod budget;
 mod client;
 mod content_range;
 mod credential;
@@ -24,6 +25,7 @@ mod foreign;
 mod gate;
 mod link;
 mod manifests;
+mod pace;
 mod probe;
 mod profile;
 mod range_plan;
@@ -39,9 +41,12 @@ mod tls;
 mod transport;
 mod upload_body;
 mod upload_resume;
+mod usage;
+mod window;
 
 pub use blob_read::BlobReader;
 pub use blob_upload::{Upload, UploadSession};
+pub use budget::PullBudget;
 pub use client::Client;
 pub use credential::{AnonymousEverywhere, Credential, CredentialError, CredentialSource};
 pub use error::{Error, ErrorKind};
@@ -58,3 +63,4 @@ pub use settings::{
     Timeouts,
 };
 pub use tags::TagList;
+pub use usage::RegistryUsage;

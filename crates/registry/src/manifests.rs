@@ -139,7 +139,8 @@ impl RepositoryClient {
         selector: &Selector,
     ) -> Result<Answer, Failure> {
         let url = self.url(&format!("manifests/{selector}")).await?;
-        let request = Request::new(method, url, self.pull()).header(ACCEPT, accepted()).following();
+        let request =
+            Request::new(method, url, self.pull()).header(ACCEPT, accepted()).following().pulling();
         self.endpoint.call(&request, MANIFEST_SIZE_LIMIT).await
     }
 

@@ -37,6 +37,10 @@ pub(crate) struct Profile {
     pub(crate) login: Option<&'static str>,
     /// What to do when the repository pushed to does not exist.
     pub(crate) missing_repository: Option<&'static str>,
+    /// The requests a second that it allows, where that is published.
+    pub(crate) rate: Option<f64>,
+    /// Whether it counts pulls: GETs of manifests, not HEADs.
+    pub(crate) counts_pulls: bool,
     /// What to do when no more requests are allowed.
     pub(crate) rate_limited: Option<&'static str>,
 }
@@ -76,6 +80,8 @@ const OTHER: Profile = Profile {
     lists_digests: false,
     login: None,
     missing_repository: None,
+    rate: None,
+    counts_pulls: false,
     rate_limited: None,
 };
 
@@ -85,6 +91,7 @@ const PROFILES: [Profile; 15] = [
         hosts: &["docker.io"],
         api_host: Some("registry-1.docker.io"),
         login: Some("the password is a personal access token (Account settings)"),
+        counts_pulls: true,
         rate_limited: Some(
             "Docker Hub limits pulls per account, or per address without one: log in, use a mirror, \
              or run again later",

@@ -1,4 +1,7 @@
 //! Trying again: what is temporary, after pauses that grow, or as long as the registry asks.
+//!
+//! Failures count, refusals do not: who is told that it asks too much has asked nothing wrong. So
+//! what ends refusals is time.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,46 +11,102 @@ use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
+use tokio::time::Instant;
 
-use crate::error::Failure;
+use crate::error::{ErrorKind, Failure};
 use crate::settings::RetryPolicy;
+
+/// A request is refused at least so often before it is given up, however long that takes: its turn
+/// comes rarely where many wait.
+pub(crate) const FEWEST_REFUSALS: u32 = 5;
+
+/// How long and how often something is tried.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    pub(crate) policy: RetryPolicy,
+    pub(crate) attempts: u32,
+    /// Nothing is waited for beyond this.
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Patience {
+    /// How long a registry is waited for that asks for it: as long as there is time, or as long as
+    /// is reasonable.
+    pub(crate) fn longest_wait(&self, now: Instant) -> Duration {
+        match self.deadline {
+            Some(deadline) => deadline.saturating_duration_since(now),
+            None => self.policy.longest_retry_after,
+        }
+    }
+
+    fn ends_within(&self, wait: Duration, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline.saturating_duration_since(now) < wait)
+    }
+}
+
+/// Where a refused request waits for its next turn.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Wait {
+    /// At the registry's gate, which knows of the refusal.
+    AtTheGate,
+    /// Here.
+    Here,
+}
 
 /// Makes up to `attempts` attempts, as long as they fail with what is temporary. Where an attempt
 /// consists of others (a token for a request), what those gave up is not tried again here.
 pub(crate) async fn retry<T, A, F>(
-    policy: &RetryPolicy,
-    attempts: u32,
+    patience: &Patience,
+    wait: Wait,
     mut attempt: A,
 ) -> Result<T, Failure>
 where
     A: FnMut(u32) -> F,
     F: Future<Output = Result<T, Failure>>,
 {
-    let mut pauses = pauses(policy);
+    let mut pauses = pauses(&patience.policy);
     let mut number = 1;
+    let mut refusals = 0;
+    let mut first_refusal = None;
     loop {
         let failure = match attempt(number).await {
             Ok(value) => return Ok(value),
             Err(failure) => failure,
         };
+        let now = Instant::now();
+        let refused = failure.kind() == ErrorKind::RateLimited;
+        let given_up = if refused {
+            refusals += 1;
+            let since = now.duration_since(*first_refusal.get_or_insert(now));
+            refusals >= FEWEST_REFUSALS && since >= patience.policy.longest_retry_after
+        } else {
+            number >= patience.attempts
+        };
         let asked = failure.delay();
-        if !failure.is_temporary()
-            || failure.is_exhausted()
-            || number >= attempts
-            || asked.is_some_and(|delay| delay > policy.longest_retry_after)
-        {
+        let too_long = asked.is_some_and(|asked| asked > patience.longest_wait(now));
+        if !failure.is_temporary() || failure.is_exhausted() || given_up || too_long {
             return Err(failure.exhausted());
         }
-        let pause = asked.or_else(|| pauses.next()).unwrap_or(policy.longest_delay);
+        let pause = match (wait, asked) {
+            (Wait::AtTheGate, _) if refused => Duration::ZERO,
+            (_, Some(asked)) => asked,
+            (_, None) => pauses.next().unwrap_or(patience.policy.longest_delay),
+        };
+        if patience.ends_within(pause, now) {
+            return Err(failure.exhausted());
+        }
         tracing::debug!(
             target: "registry",
             attempt = number,
+            refusals,
             pause_ms = pause.as_millis(),
             cause = failure.message(),
             "trying again"
         );
         tokio::time::sleep(pause).await;
-        number += 1;
+        if !refused {
+            number += 1;
+        }
     }
 }
 
@@ -114,8 +173,8 @@ mod tests {
 
     async fn attempts(attempts: u32, failure: Failure) -> (u32, Duration) {
         let (made, started) = (AtomicU32::new(0), Instant::now());
-        let policy = RetryPolicy::default();
-        let result: Result<(), _> = retry(&policy, attempts, |_| {
+        let patience = Patience { policy: RetryPolicy::default(), attempts, deadline: None };
+        let result: Result<(), _> = retry(&patience, Wait::Here, |_| {
             made.fetch_add(1, Ordering::Relaxed);
             let failure = failure.clone();
             async move { Err(failure) }
@@ -141,8 +200,35 @@ mod tests {
             let delay = Some(Duration::from_secs(seconds));
             Failure::new(ErrorKind::RateLimited, "x").temporary().retry_after(delay)
         };
-        let (made, waited) = attempts(3, asking(10)).await;
-        assert_eq!((made, waited.as_secs()), (3, 20));
         assert_eq!(attempts(3, asking(61)).await, (1, Duration::ZERO));
+        // Refusals are no attempts; what ends them is a minute of them.
+        let (made, waited) = attempts(3, asking(10)).await;
+        assert_eq!((made, waited.as_secs()), (7, 60));
+        let unsaid = Failure::new(ErrorKind::RateLimited, "x").temporary();
+        let (made, waited) = attempts(1, unsaid).await;
+        assert!((6..=9).contains(&made), "{made}");
+        assert!((60..=120).contains(&waited.as_secs()), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_waited_for_beyond_the_deadline() {
+        let ask = |seconds: Option<u64>, kind| async move {
+            let deadline = Some(Instant::now() + Duration::from_secs(100));
+            let policy = RetryPolicy::default();
+            let patience = Patience { policy, attempts: 9, deadline };
+            let (made, started) = (AtomicU32::new(0), Instant::now());
+            let result: Result<(), _> = retry(&patience, Wait::Here, |_| {
+                made.fetch_add(1, Ordering::Relaxed);
+                let failure = Failure::new(kind, "x").temporary();
+                async move { Err(failure.retry_after(seconds.map(Duration::from_secs))) }
+            })
+            .await;
+            assert!(result.unwrap_err().is_exhausted());
+            (made.into_inner(), started.elapsed().as_secs())
+        };
+        assert_eq!(ask(Some(101), ErrorKind::RateLimited).await, (1, 0));
+        assert_eq!(ask(Some(90), ErrorKind::RateLimited).await, (2, 90));
+        let (made, waited) = ask(None, ErrorKind::Server).await;
+        assert!(made < 9 && waited <= 100, "{made} {waited}");
     }
 }

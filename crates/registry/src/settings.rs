@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use oci::{Host, RegistryKind};
+use tokio::time::Instant;
 use url::Url;
 
 /// Settings of a client.
@@ -18,10 +19,16 @@ pub struct Settings {
     /// repository: one token serves all, and a repository that is still to be made by the first
     /// push is "not there" instead of "not allowed" (Docker Hub, GHCR).
     pub pushes: bool,
-    /// Requests at once per registry: so many blobs being read, and so many others beside them.
-    pub concurrency: usize,
-    /// How often a request is made in all before a temporary failure is returned.
+    /// At most so many requests of a kind at once at each registry: so many that look at something,
+    /// so many blobs being read, and so many uploads. How many there really are follows from how
+    /// the registry takes them. None: 128 that look, 64 of each other kind.
+    pub concurrency: Option<usize>,
+    /// How often a request is made in all before a temporary failure is returned. A request that
+    /// is refused as one too many does not count.
     pub attempts: u32,
+    /// When all must be done: no registry is waited for beyond it, but up to it every one that asks
+    /// to be left alone for a while.
+    pub deadline: Option<Instant>,
     /// Certificates (PEM) trusted for every registry, beside the system's.
     pub default_ca_file: Option<PathBuf>,
     /// The pauses between attempts.
@@ -38,8 +45,9 @@ impl Default for Settings {
             user_agent: concat!("image-syncer/", env!("CARGO_PKG_VERSION")).to_owned(),
             registries: BTreeMap::new(),
             pushes: false,
-            concurrency: 8,
+            concurrency: None,
             attempts: 5,
+            deadline: None,
             default_ca_file: None,
             retry: RetryPolicy::default(),
             timeouts: Timeouts::default(),
@@ -73,6 +81,11 @@ pub struct RegistrySettings {
     pub concurrency: Option<usize>,
     /// At most so many requests a second.
     pub rate: Option<f64>,
+    /// Where the registry counts pulls (Docker Hub): so many are left to others. A GET of a manifest
+    /// that would touch them is not made, and fails with [`ErrorKind::RateLimited`].
+    ///
+    /// [`ErrorKind::RateLimited`]: crate::ErrorKind::RateLimited
+    pub reserve: u64,
 }
 
 /// A client certificate for mutual TLS.
@@ -91,7 +104,8 @@ pub struct RetryPolicy {
     pub first_delay: Duration,
     /// No pause of our own choice is longer than this.
     pub longest_delay: Duration,
-    /// A registry that asks (`Retry-After`) for more than this is not waited for.
+    /// Without a deadline, a registry that asks (`Retry-After`) for more than this is not waited
+    /// for. Neither is one that refuses for longer than this without saying how long.
     pub longest_retry_after: Duration,
 }
 

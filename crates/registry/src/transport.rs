@@ -17,6 +17,7 @@ use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
 use crate::error::{ErrorKind, Failure, chain_of};
+use crate::gate::MOST_AT_ONCE;
 use crate::redirect;
 use crate::settings::{ClientCertificate, Settings, SettingsError};
 use crate::tls;
@@ -179,7 +180,7 @@ impl Pools {
                 .retry(reqwest::retry::never())
                 .connect_timeout(settings.timeouts.connect)
                 .pool_idle_timeout(Duration::from_secs(60))
-                .pool_max_idle_per_host(settings.concurrency)
+                .pool_max_idle_per_host(most_at_once(settings))
                 .tcp_keepalive(Duration::from_secs(30));
             if protocols.len() == 1 {
                 builder = builder.http1_only();
@@ -197,6 +198,14 @@ impl Pools {
         let small = if endpoint.is_some() { bulk.clone() } else { build(&[b"h2", b"http/1.1"])? };
         Ok(Self { small, bulk })
     }
+}
+
+/// The most requests at once that there can be at one registry: what was opened for them is worth
+/// keeping.
+fn most_at_once(settings: &Settings) -> usize {
+    let registries = settings.registries.values().filter_map(|registry| registry.concurrency);
+    let general = settings.concurrency.unwrap_or(MOST_AT_ONCE);
+    registries.fold(general, usize::max)
 }
 
 /// Resolves every name to one server: the registry's name stays in the URL, and with it in `Host`

@@ -28,8 +28,7 @@ use token::TokenRequest;
 use crate::credential::{Credential, CredentialSource};
 use crate::error::{ErrorKind, Failure};
 use crate::redirect;
-use crate::retry::retry;
-use crate::settings::RetryPolicy;
+use crate::retry::{Patience, Wait, retry};
 use crate::transport::{Peer, Transport};
 
 /// What a request needs to be allowed to do.
@@ -45,8 +44,7 @@ pub(crate) struct Auth {
     host: Host,
     transport: Transport,
     credentials: Credentials,
-    retry: RetryPolicy,
-    attempts: u32,
+    patience: Patience,
     idle: Duration,
     /// What the registry asks for, once it has asked.
     scheme: Mutex<Option<Scheme>>,
@@ -94,16 +92,14 @@ impl Auth {
         host: Host,
         transport: Transport,
         source: Arc<dyn CredentialSource>,
-        retry: RetryPolicy,
-        attempts: u32,
+        patience: Patience,
         idle: Duration,
     ) -> Arc<Self> {
         Arc::new(Self {
             credentials: Credentials::new(host.clone(), source),
             host,
             transport,
-            retry,
-            attempts,
+            patience,
             idle,
             scheme: Mutex::default(),
             tokens: Tokens::default(),
@@ -235,7 +231,7 @@ impl Auth {
         let request = &TokenRequest { transport, peer, realm, service, scopes, idle };
         let credential = &self.credentials.get(repository).await?;
         let ask = |_| request.send(credential);
-        let failure = match retry(&self.retry, self.attempts, ask).await {
+        let failure = match retry(&self.patience, Wait::Here, ask).await {
             Err(failure) if token::is_refusal(&failure) => failure,
             result => return result,
         };
@@ -243,7 +239,7 @@ impl Auth {
             return Err(self.refused(failure, credential));
         };
         let ask = |_| request.send(renewed);
-        let result = retry(&self.retry, self.attempts, ask).await;
+        let result = retry(&self.patience, Wait::Here, ask).await;
         result.map_err(|failure| self.refused(failure, renewed))
     }
 
