@@ -230,6 +230,7 @@ impl Pace {
         }
         // A rate is what comes while the registry is asked, not while it is left alone.
         self.recent.since = self.held_until;
+        self.next = self.held_until;
     }
 
     /// The registry wants no requests for so long.

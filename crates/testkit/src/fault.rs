@@ -9,6 +9,7 @@ mod gate;
 mod header;
 mod kinds;
 pub(crate) mod layer;
+mod rate;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub(crate) use gate::Gate;
 pub use gate::Release;
 pub use header::LocationForm;
 pub use kinds::{ContentLength, RetryAfter};
+pub use rate::RateLimit;
 
 use crate::pattern::{Pattern, path};
 

@@ -63,7 +63,7 @@ mod rule;
 
 pub use auth::{Auth, Bearer, Expired, Realm, TokenField, User};
 pub use certificate::{Certificate, ClientIdentity};
-pub use fault::{ContentLength, Fault, Injected, LocationForm, Release, RetryAfter};
+pub use fault::{ContentLength, Fault, Injected, LocationForm, RateLimit, Release, RetryAfter};
 pub use log::{Request, RequestLog};
 pub use pattern::path;
 pub use personality::Personality;

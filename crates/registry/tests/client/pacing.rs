@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use registry::{ErrorKind, RegistrySettings, RetryPolicy, Settings};
-use testkit::{Fault, Registry, RetryAfter, image, path};
+use registry::{ErrorKind, RegistrySettings, RetryPolicy, Settings, Upload};
+use testkit::{Fault, Personality, RateLimit, Registry, RetryAfter, image, path};
+
+use testkit::personality::Rule;
 
 use crate::{Known, by_tag, client, content, open, repository, settings, settings_for, tag};
 
@@ -191,4 +193,129 @@ async fn a_dead_registry_is_not_tried_by_everyone_in_turn() {
         assert!(error.to_string().contains(repository.as_str()), "{error}");
     }
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_limit_that_is_not_told_is_found() {
+    let limits =
+        [RateLimit::Bucket { rate: 40.0, burst: 40.0 }, RateLimit::Window { requests: 40 }];
+    for limit in limits {
+        let registry = with_image(Fault::beyond(limit, RetryAfter::Unsaid)).await;
+        let client = client(
+            Settings { retry: RetryPolicy::default(), attempts: 1, ..settings() },
+            Known::nobody(),
+        );
+        let a = client.repository(&registry.host(), &repository("a"));
+        let (selector, requests) = (by_tag("1"), 120);
+        let started = Instant::now();
+        let all = join_all((0..requests).map(|_| a.resolve(&selector))).await;
+        assert!(all.iter().all(|found| matches!(found, Ok(Some(_)))), "{limit:?}");
+        // 3 s at best; what may be lost beyond that is the machine's.
+        assert!(started.elapsed() < Duration::from_secs(6), "{limit:?} {:?}", started.elapsed());
+        let [usage] = &client.usage()[..] else { panic!("one registry") };
+        assert_eq!(usage.answers.get(&200), Some(&(requests + 1)), "{usage:?}");
+        assert_eq!(usage.answers.get(&429), Some(&usage.throttled));
+        assert!(usage.throttled < requests / 2, "{usage:?}");
+        assert!(usage.slowed_to.unwrap() < 80.0, "{usage:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_goes_up_once_is_refused_as_often_as_it_takes() {
+    // Six refusals are more than there are attempts, and a mount has only one.
+    let limited = || Fault::too_many_requests(RetryAfter::Unsaid).times(6);
+    let registry = with_image(limited().on("POST", path::UPLOADS)).await;
+    let a = open(&registry, "a");
+    let blob = image::single(1).layers()[0].clone();
+    let upload = a.start_upload(&blob.digest, Some(&repository("a"))).await.unwrap();
+    assert!(matches!(upload, Upload::Mounted), "{upload:?}");
+    assert_eq!(registry.log().count("POST", path::UPLOADS), 7);
+}
+
+#[tokio::test]
+async fn a_fast_registry_gets_more_and_more_at_once() {
+    let (stall, release) = Fault::stall();
+    let registry = Registry::start().await;
+    registry.add(&repository("a"), &tag("1"), &image::single(1)).await;
+    let a = open(&registry, "a");
+    let selector = by_tag("1");
+    // Good answers to requests that use what there is.
+    let good = join_all((0..1000).map(|_| a.resolve(&selector))).await;
+    assert!(good.iter().all(Result::is_ok));
+    registry.inject(stall.on("HEAD", path::MANIFESTS));
+    let all = join_all((0..200).map(|_| a.resolve(&selector)));
+    let watched = async {
+        release.reached(128).await;
+        release.release();
+    };
+    let (all, ()) = futures::join!(all, watched);
+    assert!(all.iter().all(Result::is_ok));
+    assert_eq!(registry.log().peak(), 128);
+}
+
+#[tokio::test]
+async fn overload_is_answered_with_fewer_requests() {
+    let registry = with_image(Fault::status(503).on("HEAD", path::MANIFESTS).times(32)).await;
+    let (stall, release) = Fault::stall();
+    let a = open(&registry, "a");
+    let selector = by_tag("1");
+    let first = join_all((0..32).map(|_| a.resolve(&selector))).await;
+    assert!(first.iter().all(Result::is_ok));
+    registry.log().clear();
+    registry.inject(stall.on("GET", path::MANIFESTS));
+    let all = join_all((0..40).map(|_| a.manifest(&selector)));
+    let watched = async {
+        release.reached(16).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!((16..32).contains(&registry.log().count("GET", path::MANIFESTS)));
+        release.release();
+    };
+    let (all, ()) = futures::join!(all, watched);
+    assert!(all.iter().all(Result::is_ok));
+}
+
+async fn counting_pulls(limit: u32) -> Registry {
+    let personality = Personality { rules: vec![Rule::PullLimit(limit)], ..Personality::default() };
+    let registry = Registry::builder().personality(personality).start().await;
+    registry.add(&repository("a"), &tag("1"), &image::single(1)).await;
+    registry
+}
+
+#[tokio::test]
+async fn the_reserve_of_pulls_is_left_to_others() {
+    let registry = counting_pulls(5).await;
+    let limits = RegistrySettings { reserve: 2, ..RegistrySettings::default() };
+    let client = client(settings_for(&registry, limits), Known::nobody());
+    let a = client.repository(&registry.host(), &repository("a"));
+    let selector = by_tag("1");
+    a.resolve(&selector).await.unwrap();
+    let all = join_all((0..8).map(|_| a.manifest(&selector))).await;
+    let refused: Vec<_> = all.into_iter().filter_map(Result::err).collect();
+    assert_eq!(refused.len(), 5);
+    for error in refused {
+        assert_eq!(error.kind(), ErrorKind::RateLimited);
+        let said = error.to_string();
+        assert!(said.contains("of 5 pulls in 6 h are left, and 2 are kept in reserve"), "{said}");
+    }
+    assert_eq!(registry.log().count("GET", path::MANIFESTS), 3);
+    // What is no pull goes on.
+    assert!(a.resolve(&selector).await.unwrap().is_some());
+    let [usage] = &client.usage()[..] else { panic!("one registry") };
+    assert!(usage.counts_pulls);
+    let budget = usage.budget.as_ref().unwrap();
+    assert_eq!((budget.limit, budget.remaining), (Some(5), 2));
+}
+
+#[tokio::test]
+async fn without_pulls_left_nothing_is_waited_for() {
+    let registry = counting_pulls(0).await;
+    let a = open(&registry, "a");
+    let selector = by_tag("1");
+    for _ in 0..2 {
+        let error = a.manifest(&selector).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RateLimited);
+    }
+    // The first learns it from the registry, the second knows it.
+    assert_eq!(registry.log().count("GET", path::MANIFESTS), 1);
+    assert!(a.resolve(&selector).await.unwrap().is_some());
 }

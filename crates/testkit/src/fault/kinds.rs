@@ -1,15 +1,17 @@
 //! Every kind of [`Fault`] by its name, with the requests that it is usually for.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderName, RANGE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use oci::Digest;
+use tokio::time::Instant;
 
 use super::body::Change;
 use super::gate::{Gate, Release};
 use super::header::LocationForm;
+use super::rate::RateLimit;
 use super::{Effect, Fault, has_parameter};
 use crate::answer;
 use crate::pattern::path;
@@ -64,6 +66,15 @@ impl Fault {
             RetryAfter::Seconds(seconds) => fault.header(RETRY_AFTER.as_str(), seconds.to_string()),
             RetryAfter::DateIn(time) => fault.header(RETRY_AFTER.as_str(), http_date(time)),
         }
+    }
+
+    /// 429 to every request beyond a rate; each fault has a count of its own.
+    pub fn beyond(limit: RateLimit, retry_after: RetryAfter) -> Self {
+        let count = Arc::new(Mutex::new(limit.begin(Instant::now())));
+        Self::too_many_requests(retry_after).when(move |_| {
+            let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);
+            !count.grants(limit, Instant::now())
+        })
     }
 
     /// Rate limiting as ECR says it now and then: 400 with the API's exception
