@@ -13,7 +13,7 @@ pub(crate) use doctor::DoctorArguments;
 pub(crate) use referrers::{ReferrersArguments, Switch, which};
 pub(crate) use run::{
     CheckArguments, CopyArguments, ListArguments, LoginArguments, OutputFormat, PlanArguments,
-    PrefixArguments, RunArguments, SourceLost, SyncArguments, VerifyArguments, positive,
+    PrefixArguments, RunArguments, SourceLost, SyncArguments, VerifyArguments, positive, time,
 };
 pub(crate) use serve::ServeArguments;
 

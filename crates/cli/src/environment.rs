@@ -41,6 +41,7 @@ pub(crate) const DRY_RUN: Variable = variable("dry-run", "SYNCER_DRY_RUN").or("D
 pub(crate) const EXIT_CODE: Variable = variable("exit-code", "SYNCER_EXIT_CODE");
 pub(crate) const CONCURRENCY: Variable =
     variable("concurrency", "SYNCER_CONCURRENCY").or("MAX_PARALLEL_OPERATIONS");
+pub(crate) const DEADLINE: Variable = variable("deadline", "SYNCER_DEADLINE");
 pub(crate) const FAIL_FAST: Variable = variable("fail-fast", "SYNCER_FAIL_FAST");
 pub(crate) const FOREIGN_LAYERS: Variable = variable("foreign-layers", "SYNCER_FOREIGN_LAYERS");
 pub(crate) const SOURCE_LOST: Variable = variable("source-lost", "SYNCER_SOURCE_LOST");
@@ -64,7 +65,7 @@ pub(crate) const TLS_CERTIFICATE: Variable = variable("tls-certificate", "SYNCER
 pub(crate) const TLS_KEY: Variable = variable("tls-key", "SYNCER_TLS_KEY");
 
 /// Every variable that stands in for a flag.
-pub(crate) const VARIABLES: [Variable; 28] = [
+pub(crate) const VARIABLES: [Variable; 30] = [
     IMAGES_FILE,
     TARGET_REPO_PREFIX,
     TARGET_REPO_AUTH_KEY,
@@ -74,6 +75,7 @@ pub(crate) const VARIABLES: [Variable; 28] = [
     DRY_RUN,
     EXIT_CODE,
     CONCURRENCY,
+    DEADLINE,
     FAIL_FAST,
     FOREIGN_LAYERS,
     SOURCE_LOST,

@@ -8,6 +8,7 @@ use indicatif::ProgressDrawTarget;
 use jiff::Timestamp;
 use report::{Document, ExitStatus, Lines, Progress, Rules, RunFacts, View, summary};
 use sync::{Engine, Listener, Mode, Options, RunReport, Stop, Wanted};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::arguments::{LogFormat, LoggingArguments, OutputFormat};
@@ -16,7 +17,7 @@ use crate::error::CliError;
 use crate::settings::{self, RunSettings};
 use crate::signals::Signals;
 use crate::terminal::Terminal;
-use crate::wiring::{Clients, Peers};
+use crate::wiring::{self, Clients, Limits, Peers};
 
 /// What every command has at hand.
 pub(crate) struct Context<'a> {
@@ -78,7 +79,9 @@ impl Job<'_> {
     /// Only what keeps it from running, or its result from being told.
     pub(crate) async fn run(self, context: &Context<'_>) -> Result<ExitStatus, CliError> {
         let Self { mode, wanted, peers, pending_has_code, settings, show } = self;
-        let clients = Clients::new(&peers, mode == Mode::Sync, context.environment)?;
+        let deadline = settings.deadline.map(|time| Instant::now() + time);
+        let limits = Limits { concurrency: settings.concurrency, deadline };
+        let clients = Clients::new(&peers, mode == Mode::Sync, limits, context.environment)?;
         let defaults = Options::default();
         let options = Options {
             mode,
@@ -91,11 +94,12 @@ impl Job<'_> {
             ..defaults
         };
         let stop = Stop::default();
-        let signals = Signals::stopping(stop.clone())
+        let signals = Signals::stopping(stop.clone(), deadline)
             .map_err(|error| CliError::failed(format!("cannot listen for signals: {error}")))?;
 
         let started_at = Timestamp::now();
-        let engine = Engine::new(clients.source, clients.target, options, show.listener());
+        let (source, target) = (clients.source.clone(), clients.target.clone());
+        let engine = Engine::new(source, target, options, show.listener());
         let report = engine.run(wanted, &stop).await;
         show.end();
 
@@ -112,6 +116,7 @@ impl Job<'_> {
             mode,
             started_at,
             finished_at: Timestamp::now(),
+            registries: wiring::registries(&clients, (mode == Mode::Plan).then_some(&report)),
         };
         tell(&report, &facts, status, settings, context)?;
         Ok(status)
@@ -176,7 +181,7 @@ fn tell(
                 colour: context.terminal.colour_results,
                 verbose: settings.verbose,
             };
-            summary(report, &view)
+            summary(report, &facts.registries, &view)
         }
     };
     told = context.result(&result).and(told);

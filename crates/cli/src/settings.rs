@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use report::SourceLost;
 use secrecy::{ExposeSecret, SecretString};
@@ -37,8 +38,11 @@ pub(crate) enum TargetLogin {
 /// How a run goes about it, and what it tells.
 #[derive(Debug)]
 pub(crate) struct RunSettings {
-    /// How many images are walked at once.
+    /// How many images are walked at once, and how many requests of a kind a registry gets at
+    /// once, where that was said.
     pub(crate) concurrency: Option<usize>,
+    /// How long the run may take.
+    pub(crate) deadline: Option<Duration>,
     /// Whether the first item that does not end well keeps later ones from beginning.
     pub(crate) fail_fast: bool,
     /// What is done with layers that registries need not hold.
@@ -194,6 +198,10 @@ impl RunSettings {
             Some(typed) => Some(typed),
             None => environment.parsed(environment::CONCURRENCY, arguments::positive)?,
         };
+        let deadline = match typed.deadline {
+            Some(typed) => Some(typed),
+            None => environment.parsed(environment::DEADLINE, arguments::time)?,
+        };
         let output = match typed.output {
             Some(typed) => Some(typed),
             None => environment.choice(environment::OUTPUT)?,
@@ -202,6 +210,7 @@ impl RunSettings {
         let no_progress = flag(typed.no_progress, environment, environment::NO_PROGRESS)?;
         Ok(Self {
             concurrency,
+            deadline,
             fail_fast: flag(typed.fail_fast, environment, environment::FAIL_FAST)?,
             foreign_layers: if foreign { ForeignLayers::Include } else { ForeignLayers::LeaveOut },
             source_lost: match source_lost {

@@ -1,5 +1,5 @@
-//! Signals: the first SIGINT or SIGTERM lets what is under way be finished, for a while; the
-//! second ends it at once.
+//! Signals and the deadline: the first SIGINT or SIGTERM, or the deadline, lets what is under way be
+//! finished, for a while; a further signal ends it at once.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -9,6 +9,7 @@ use report::Signal;
 use sync::Stop;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// How long a transfer may go on after the first signal. Kubernetes kills after 30 seconds, and the
 /// report is still to be written.
@@ -21,26 +22,40 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Begins to listen, and stops the run when a signal comes.
+    /// Begins to listen, and stops the run when a signal comes, or the deadline.
     ///
     /// # Errors
     /// What the system says, where it does not let us listen.
-    pub(crate) fn stopping(stop: Stop) -> io::Result<Self> {
+    pub(crate) fn stopping(stop: Stop, deadline: Option<Instant>) -> io::Result<Self> {
         let mut incoming = Incoming::new()?;
         let first = Arc::new(OnceLock::new());
         let seen = Arc::clone(&first);
         let listener = tokio::spawn(async move {
-            let signal = incoming.next().await;
-            let _only_once = seen.set(signal);
-            stop.begin_nothing.cancel();
-            tracing::warn!(
-                "{} received: finishing what is under way, for {} seconds at most; \
-                 a second signal ends it at once",
-                name(signal),
-                DRAIN.as_secs()
-            );
             tokio::select! {
-                signal = incoming.next() => tracing::warn!("{} received again", name(signal)),
+                signal = incoming.next() => {
+                    let _only_once = seen.set(signal);
+                    stop.begin_nothing.cancel();
+                    tracing::warn!(
+                        "{} received: finishing what is under way, for {} seconds at most; \
+                         a second signal ends it at once",
+                        name(signal),
+                        DRAIN.as_secs()
+                    );
+                }
+                () = reached(deadline) => {
+                    stop.reach_deadline();
+                    tracing::warn!(
+                        "the deadline has come: finishing what is under way, for {} seconds at \
+                         most; a signal ends it at once",
+                        DRAIN.as_secs()
+                    );
+                }
+            }
+            tokio::select! {
+                signal = incoming.next() => {
+                    let again = if seen.set(signal).is_err() { " again" } else { "" };
+                    tracing::warn!("{} received{again}", name(signal));
+                }
                 () = tokio::time::sleep(DRAIN) => {
                     tracing::warn!("what is under way did not end in time and is given up");
                 }
@@ -86,6 +101,14 @@ impl Incoming {
             _ = self.interrupt.recv() => Signal::Interrupt,
             _ = self.terminate.recv() => Signal::Terminate,
         }
+    }
+}
+
+/// Waits for the deadline; without one, for ever.
+async fn reached(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use credentials::{Credentials, Login};
 use oci::{Host, Location};
 use registry::{Client, RegistrySettings, Settings};
-use sync::{Origin, Wanted};
+use report::{ErrorSide, Pulls, RegistryUse};
+use sync::{Origin, RunReport, Wanted};
 use syncfile::{Auth, RegistryEntry, Secret, SyncFile};
+use tokio::time::Instant;
 
 use crate::credential_source::Places;
 use crate::environment::Environment;
@@ -37,13 +39,14 @@ impl Clients {
     pub(crate) fn new(
         peers: &Peers<'_>,
         writes: bool,
+        limits: Limits,
         environment: &Environment,
     ) -> Result<Self, CliError> {
         let source = of_registries(peers, environment)?;
         let target = with_login(source.clone(), peers);
         Ok(Self {
-            source: client(peers.registries, Side::Source, source)?,
-            target: client(peers.registries, Side::Target { writes }, target)?,
+            source: client(peers.registries, Side::Source, limits, source)?,
+            target: client(peers.registries, Side::Target { writes }, limits, target)?,
         })
     }
 }
@@ -58,7 +61,8 @@ impl Prober {
     pub(crate) fn new(peers: &Peers<'_>, environment: &Environment) -> Result<Self, CliError> {
         let credentials = with_login(of_registries(peers, environment)?, peers);
         let side = Side::Target { writes: false };
-        Ok(Self { client: client(peers.registries, side, credentials.clone())?, credentials })
+        let client = client(peers.registries, side, Limits::default(), credentials.clone())?;
+        Ok(Self { client, credentials })
     }
 }
 
@@ -89,6 +93,15 @@ fn with_login(mut credentials: Credentials, peers: &Peers<'_>) -> Credentials {
     credentials
 }
 
+/// What holds for all registries.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Limits {
+    /// So many requests of a kind at once, where that was said.
+    pub(crate) concurrency: Option<usize>,
+    /// When the run must be done.
+    pub(crate) deadline: Option<Instant>,
+}
+
 /// What a client is for.
 #[derive(Clone, Copy, PartialEq)]
 enum Side {
@@ -99,6 +112,7 @@ enum Side {
 fn client(
     registries: &BTreeMap<Host, RegistryEntry>,
     side: Side,
+    limits: Limits,
     credentials: Credentials,
 ) -> Result<Client, CliError> {
     // A mirror may be behind: what a target holds is asked of the target itself.
@@ -111,6 +125,8 @@ fn client(
         user_agent: concat!("image-syncer/", env!("CARGO_PKG_VERSION")).to_owned(),
         registries,
         pushes: side == Side::Target { writes: true },
+        concurrency: limits.concurrency,
+        deadline: limits.deadline,
         ..Settings::default()
     };
     Client::new(settings, Arc::new(Places(credentials)))
@@ -132,6 +148,7 @@ fn registry_settings(entry: &RegistryEntry, mirrors: bool) -> RegistrySettings {
         endpoint: entry.endpoint.clone(),
         concurrency: entry.concurrency,
         rate: entry.rate,
+        reserve: entry.reserve.unwrap_or_default() as u64,
     }
 }
 
@@ -159,6 +176,42 @@ fn login(host: &Host, auth: &Auth, environment: &Environment) -> Result<Login, C
         },
         Auth::Token(token) => Login::AccessToken(keep(token)?),
     })
+}
+
+/// What was asked of the registries. In a plan, with the pulls that its copies need.
+pub(crate) fn registries(clients: &Clients, plan: Option<&RunReport>) -> Vec<RegistryUse> {
+    let mut planned = plan.map(report::planned_pulls).unwrap_or_default();
+    let mut used = |side: ErrorSide, client: &Client| {
+        let usage = client.usage().into_iter();
+        let described: Vec<RegistryUse> = usage
+            .map(|usage| {
+                let planned = match side {
+                    ErrorSide::Source => planned.remove(&usage.registry),
+                    ErrorSide::Target => None,
+                };
+                let budget = usage.budget;
+                let pulls = usage.counts_pulls.then(|| Pulls {
+                    planned,
+                    limit: budget.as_ref().and_then(|budget| budget.limit),
+                    remaining: budget.as_ref().map(|budget| budget.remaining),
+                    window_seconds: budget.as_ref().map(|budget| budget.window.as_secs()),
+                    source: budget.and_then(|budget| budget.source),
+                });
+                RegistryUse {
+                    registry: usage.registry.to_string(),
+                    side,
+                    answers: usage.answers,
+                    throttled: usage.throttled,
+                    slowed_to: usage.slowed_to,
+                    pulls,
+                }
+            })
+            .collect();
+        described
+    };
+    let mut registries = used(ErrorSide::Source, &clients.source);
+    registries.extend(used(ErrorSide::Target, &clients.target));
+    registries
 }
 
 /// One item for each target of each image.

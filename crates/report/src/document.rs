@@ -13,6 +13,7 @@ use sync::{ItemReport, RunReport};
 
 use crate::ExitStatus;
 use crate::hint::next_step;
+use crate::registries::RegistryUse;
 
 /// The name of this contract, the first field of every report.
 const SCHEMA: &str = "image-syncer/report/v1";
@@ -31,6 +32,9 @@ pub struct Document {
     pub items: Vec<Item>,
     /// The items taken together.
     pub summary: Summary,
+    /// The registries that were asked, by side and name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub registries: Vec<RegistryUse>,
 }
 
 /// One run of the program.
@@ -147,7 +151,7 @@ pub enum Outcome {
     Refused,
     /// It could not be done.
     Failed,
-    /// It was put off: a rate limit, or the run was stopped before its turn.
+    /// It was put off: a rate limit, the deadline, or the run was stopped before its turn.
     Deferred,
     /// A repository was created.
     Created,
@@ -222,6 +226,8 @@ pub enum ErrorClass {
     Storage,
     /// The run was stopped before it was done.
     Interrupted,
+    /// The run's deadline came before it was done.
+    Deadline,
 }
 
 /// The items taken together.
@@ -254,6 +260,8 @@ pub struct RunFacts {
     pub started_at: Timestamp,
     /// When it ended.
     pub finished_at: Timestamp,
+    /// The registries that were asked, by side and name.
+    pub registries: Vec<RegistryUse>,
 }
 
 impl Document {
@@ -281,6 +289,7 @@ impl Document {
                 seconds: seconds(report.duration),
                 exit_code: exit_status.code(),
             },
+            registries: facts.registries.clone(),
         }
     }
 
@@ -393,6 +402,7 @@ impl From<sync::Class> for ErrorClass {
             sync::Class::Protocol => Self::Protocol,
             sync::Class::Storage => Self::Storage,
             sync::Class::Interrupted => Self::Interrupted,
+            sync::Class::Deadline => Self::Deadline,
         }
     }
 }

@@ -19,7 +19,7 @@ pub enum ExitStatus {
     Refused,
     /// A plan has something to do.
     ChangesPending,
-    /// A rate limit put something off.
+    /// A rate limit or the deadline put something off.
     RateLimited,
     /// SIGINT stopped the run.
     Interrupted,
@@ -114,7 +114,7 @@ impl ExitStatus {
             Self::Credentials => "a registry refused the credentials",
             Self::Refused => "a policy or signature verification refused at least one item",
             Self::ChangesPending => "`plan --exit-code`: changes are pending",
-            Self::RateLimited => "put off by a rate limit; run again later",
+            Self::RateLimited => "put off by a rate limit or the deadline; run again later",
             Self::Interrupted => {
                 "interrupted (SIGINT); what was under way was finished, the report written"
             }
@@ -169,7 +169,7 @@ fn of_item(item: &ItemReport, rules: &Rules) -> ExitStatus {
         Outcome::Failed | Outcome::Deferred => {
             match item.failure.as_ref().map(|failure| failure.class) {
                 Some(Class::Credentials | Class::Denied) => ExitStatus::Credentials,
-                Some(Class::RateLimited) => ExitStatus::RateLimited,
+                Some(Class::RateLimited | Class::Deadline) => ExitStatus::RateLimited,
                 // Its turn never came: what stopped the run has the say.
                 Some(Class::Interrupted) if item.outcome == Outcome::Deferred => {
                     ExitStatus::Success
@@ -231,6 +231,7 @@ mod tests {
             (one(O::WouldCopy), verify, E::ItemFailed),
             (put_off(Class::RateLimited), RULES, E::RateLimited),
             (put_off(Class::Interrupted), RULES, E::Success),
+            (put_off(Class::Deadline), RULES, E::RateLimited),
             (failed(Class::RateLimited), RULES, E::RateLimited),
             (failed(Class::Credentials), RULES, E::Credentials),
             (failed(Class::Denied), RULES, E::Credentials),

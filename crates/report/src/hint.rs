@@ -22,7 +22,7 @@ pub(crate) fn next_step(failure: &Failure) -> &str {
             "something changes what passes through it: a proxy, a mirror, a disk"
         }
         (Class::Storage, _) => "check that the folder can be written to and has room",
-        (Class::Interrupted, _) => "run again: what is done is not done twice",
+        (Class::Interrupted | Class::Deadline, _) => "run again: what is done is not done twice",
         (Class::Rejected | Class::Unsupported | Class::Protocol, _) => {
             "`--debug` shows what was asked and answered"
         }

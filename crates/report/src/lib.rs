@@ -11,6 +11,7 @@ mod exit_status;
 mod hint;
 mod lines;
 mod progress;
+mod registries;
 #[cfg(test)]
 mod sample;
 mod summary;
@@ -25,4 +26,5 @@ pub use document::{
 pub use exit_status::{ExitStatus, Rules, Signal, SourceLost};
 pub use lines::Lines;
 pub use progress::Progress;
+pub use registries::{Pulls, RegistryUse, planned_pulls};
 pub use summary::{View, summary};

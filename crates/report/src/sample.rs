@@ -6,7 +6,7 @@ use std::time::Duration;
 use oci::{Digest, Reference};
 use sync::{Class, Failure, ItemReport, Origin, Outcome, RunReport, Side, Transferred, Wanted};
 
-use crate::RunFacts;
+use crate::{ErrorSide, Pulls, RegistryUse, RunFacts};
 
 pub(crate) const SOURCE: Digest = Digest::Sha256([0x5a; 32]);
 pub(crate) const TARGET: Digest = Digest::Sha256([0x7e; 32]);
@@ -18,6 +18,20 @@ pub(crate) fn facts() -> RunFacts {
         mode: sync::Mode::Sync,
         started_at: "2026-11-21T08:00:00Z".parse().unwrap(),
         finished_at: "2026-11-21T08:01:12.5Z".parse().unwrap(),
+        registries: vec![RegistryUse {
+            registry: "docker.io".into(),
+            side: ErrorSide::Source,
+            answers: [(200, 40), (429, 12)].into(),
+            throttled: 12,
+            slowed_to: Some(19.3),
+            pulls: Some(Pulls {
+                planned: None,
+                limit: Some(100),
+                remaining: Some(76),
+                window_seconds: Some(21_600),
+                source: Some("192.0.2.7".into()),
+            }),
+        }],
     }
 }
 

@@ -5,6 +5,7 @@ use anstyle::{AnsiColor, Style};
 use sync::{Class, ItemReport, Mode, Outcome, RunReport};
 
 use crate::hint::next_step;
+use crate::registries::RegistryUse;
 use crate::table::table;
 use crate::words;
 
@@ -21,8 +22,8 @@ pub struct View {
     pub verbose: bool,
 }
 
-/// The summary of a run, as text that ends with a line end.
-pub fn summary(report: &RunReport, view: &View) -> String {
+/// The summary of a run and of what registries made of it, as text that ends with a line end.
+pub fn summary(report: &RunReport, registries: &[RegistryUse], view: &View) -> String {
     let mut text = table(report, view);
     if !text.is_empty() {
         text.push('\n');
@@ -30,6 +31,9 @@ pub fn summary(report: &RunReport, view: &View) -> String {
     for details in details(report, view) {
         text.push_str(&details);
         text.push('\n');
+    }
+    for line in registries.iter().flat_map(RegistryUse::lines) {
+        text.push_str(&format!("{line}\n"));
     }
     text.push_str(&last_line(report, view));
     text.push('\n');
@@ -116,7 +120,10 @@ fn drift(item: &ItemReport, view: &View) -> String {
 }
 
 fn never_begun(item: &ItemReport) -> bool {
-    let stopped = item.failure.as_ref().is_some_and(|why| why.class == Class::Interrupted);
+    let stopped = item
+        .failure
+        .as_ref()
+        .is_some_and(|why| matches!(why.class, Class::Interrupted | Class::Deadline));
     item.outcome == Outcome::Deferred && stopped
 }
 
@@ -161,6 +168,10 @@ fn last_line(report: &RunReport, view: &View) -> String {
     if report.interrupted {
         parts.push("stopped by a signal".to_owned());
     }
+    let missed = |item: &ItemReport| item.failure.as_ref().map(|why| why.class);
+    if report.items.iter().any(|item| missed(item) == Some(Class::Deadline)) {
+        parts.push("stopped at its deadline".to_owned());
+    }
     parts.join("; ")
 }
 
@@ -200,19 +211,19 @@ mod tests {
 
     #[test]
     fn everything_in_a_pipe() {
-        insta::assert_snapshot!(summary(&sample::report(), &PLAIN));
+        insta::assert_snapshot!(summary(&sample::report(), &[], &PLAIN));
     }
 
     #[test]
     fn everything_on_a_narrow_terminal() {
         let view = View { width: Some(100), ..PLAIN };
-        let text = summary(&sample::report(), &view);
+        let text = summary(&sample::report(), &[], &view);
         insta::assert_snapshot!(text);
     }
 
     #[test]
     fn colours_change_nothing_but_colours() {
-        let coloured = summary(&sample::report(), &View { colour: true, ..PLAIN });
+        let coloured = summary(&sample::report(), &[], &View { colour: true, ..PLAIN });
         assert!(coloured.contains("\x1b["));
         let mut plain = String::new();
         let mut rest = coloured.as_str();
@@ -221,7 +232,7 @@ mod tests {
             rest = after.split_once('m').map_or("", |(_, rest)| rest);
         }
         plain.push_str(rest);
-        assert_eq!(plain, summary(&sample::report(), &PLAIN));
+        assert_eq!(plain, summary(&sample::report(), &[], &PLAIN));
     }
 
     #[test]
@@ -232,9 +243,17 @@ mod tests {
         items.push(sample::item("b:1", 99, Outcome::WouldCopy));
         let report = sample::report_of(items);
         let view = View { mode: Mode::Plan, ..PLAIN };
-        insta::assert_snapshot!(summary(&report, &view));
-        let verbose = summary(&report, &View { verbose: true, ..view });
+        insta::assert_snapshot!(summary(&report, &[], &view));
+        let verbose = summary(&report, &[], &View { verbose: true, ..view });
         assert_eq!(verbose.matches("up-to-date").count(), 51 + 1);
+    }
+
+    #[test]
+    fn what_a_registry_made_of_it_stands_before_the_end() {
+        let text = summary(&sample::report_of(Vec::new()), &sample::facts().registries, &PLAIN);
+        let slowed = "docker.io answered \"too many requests\" 12 times; slowed to 19.3 requests a \
+                      second\n";
+        assert_eq!(text, format!("{slowed}0 items; 1 min 12 s\n"));
     }
 
     #[test]
@@ -249,7 +268,7 @@ mod tests {
             ..sample::item(name, 1, Outcome::Deferred)
         });
         let report = RunReport { interrupted: true, ..sample::report_of(items.into()) };
-        insta::assert_snapshot!(summary(&report, &PLAIN));
+        insta::assert_snapshot!(summary(&report, &[], &PLAIN));
     }
 
     #[test]
@@ -257,11 +276,11 @@ mod tests {
         let mut item = sample::item("python:3.14", 1, Outcome::Drift);
         let wanted = std::sync::Arc::make_mut(&mut item.wanted);
         wanted.origin = None;
-        insta::assert_snapshot!(summary(&sample::report_of(vec![item]), &PLAIN));
+        insta::assert_snapshot!(summary(&sample::report_of(vec![item]), &[], &PLAIN));
     }
 
     #[test]
     fn an_empty_run_is_one_line() {
-        assert_eq!(summary(&sample::report_of(Vec::new()), &PLAIN), "0 items; 1 min 12 s\n");
+        assert_eq!(summary(&sample::report_of(Vec::new()), &[], &PLAIN), "0 items; 1 min 12 s\n");
     }
 }

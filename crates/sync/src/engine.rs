@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -76,6 +77,23 @@ pub struct Stop {
     pub begin_nothing: CancellationToken,
     /// Give up what is under way as well.
     pub give_up: CancellationToken,
+    at_deadline: Arc<AtomicBool>,
+}
+
+impl Stop {
+    /// Begins nothing new because the time is up, unless the run was stopped before. What is not
+    /// done then is put off.
+    pub fn reach_deadline(&self) {
+        if !self.begin_nothing.is_cancelled() {
+            self.at_deadline.store(true, Ordering::SeqCst);
+            self.begin_nothing.cancel();
+        }
+    }
+
+    /// Whether the deadline stopped the run.
+    pub fn is_at_deadline(&self) -> bool {
+        self.at_deadline.load(Ordering::SeqCst)
+    }
 }
 
 /// The engine of one run.
@@ -132,10 +150,10 @@ impl Engine {
                 slot = Arc::clone(&slots).acquire_owned() => slot,
             };
             let walk = Arc::clone(&walk);
-            let (give_up, fail_fast) = (stop.give_up.clone(), fail_fast.clone());
+            let (stop, fail_fast) = (stop.clone(), fail_fast.clone());
             tasks.spawn(async move {
                 let _slot = slot;
-                let reports = walk::group(&walk, group, &give_up).await;
+                let reports = walk::group(&walk, group, &stop).await;
                 let all_well = reports.iter().all(|(_, report)| ended_well(report.outcome));
                 if walk.options.fail_fast && !all_well {
                     fail_fast.cancel();
@@ -149,19 +167,24 @@ impl Engine {
         while let Some(done) = tasks.join_next().await {
             reports.extend(done.unwrap_or_default());
         }
-        let interrupted = stop.begin_nothing.is_cancelled();
-        let why = match (interrupted, fail_fast.is_cancelled()) {
-            (true, _) => "the run was stopped before its turn came",
-            (false, true) => {
-                "another item failed before its turn came, and --fail-fast was asked for"
+        let at_deadline = stop.is_at_deadline();
+        let interrupted = stop.begin_nothing.is_cancelled() && !at_deadline;
+        let (class, why) = match (interrupted, fail_fast.is_cancelled()) {
+            _ if at_deadline => (Class::Deadline, "the deadline came before it was done"),
+            (true, _) => (Class::Interrupted, "the run was stopped before its turn came"),
+            (false, true) => (
+                Class::Interrupted,
+                "another item failed before its turn came, and --fail-fast was asked for",
+            ),
+            (false, false) => {
+                (Class::Interrupted, "its walk broke off, which is a fault of this program")
             }
-            (false, false) => "its walk broke off, which is a fault of this program",
         };
         let items = wanted
             .into_iter()
             .enumerate()
             .map(|(number, wanted)| {
-                reports.remove(&ItemId(number)).unwrap_or_else(|| not_walked(wanted, why))
+                reports.remove(&ItemId(number)).unwrap_or_else(|| not_walked(wanted, class, why))
             })
             .collect();
         RunReport { items, duration: started.elapsed(), interrupted }
@@ -184,8 +207,8 @@ fn ended_well(outcome: Outcome) -> bool {
 }
 
 /// The report of an item that has none.
-fn not_walked(wanted: Arc<Wanted>, why: &str) -> ItemReport {
-    let failure = Failure::new(Side::Source, Class::Interrupted, why);
+fn not_walked(wanted: Arc<Wanted>, class: Class, why: &str) -> ItemReport {
+    let failure = Failure::new(Side::Source, class, why);
     let mut report = ItemReport::new(wanted, Outcome::Deferred);
     report.failure = Some(failure.with_hint("run again: what is done is not done twice"));
     report

@@ -40,6 +40,8 @@ pub enum Class {
     Storage,
     /// The run was stopped before it was done.
     Interrupted,
+    /// The run's deadline came before it was done.
+    Deadline,
 }
 
 /// A failure of one item.

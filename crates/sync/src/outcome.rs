@@ -28,7 +28,7 @@ pub enum Outcome {
     Refused,
     /// It could not be done.
     Failed,
-    /// It was put off: a rate limit, or the run was stopped before its turn.
+    /// It was put off: a rate limit, the deadline, or the run was stopped before its turn.
     Deferred,
 }
 
@@ -99,10 +99,11 @@ impl ItemReport {
         }
     }
 
-    /// Turns it into the report of a failure. A rate limit puts an item off, it does not end it.
+    /// Turns it into the report of a failure. A rate limit or the deadline puts an item off, it does
+    /// not end it.
     pub(crate) fn fail(&mut self, failure: Failure) {
         self.outcome = match failure.class {
-            Class::RateLimited => Outcome::Deferred,
+            Class::RateLimited | Class::Deadline => Outcome::Deferred,
             _ => Outcome::Failed,
         };
         self.failure = Some(failure);

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use futures::future::{join, join_all};
 use oci::{Digest, Location, Manifest};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 use crate::blobs::Blobs;
 use crate::fallback_tag::FallbackTags;
@@ -22,7 +21,7 @@ use crate::schedule::Schedule;
 use crate::tag_lists::TagLists;
 use crate::{
     Class, Decision, Event, Failure, ItemId, ItemReport, Listener, Mode, Options, Outcome, Side,
-    SourceState, TargetState, copy, decide, late, verify,
+    SourceState, Stop, TargetState, copy, decide, late, verify,
 };
 
 /// What all walks of a run share.
@@ -42,11 +41,11 @@ pub(crate) struct Walk {
 /// The targets of a group. An archive is opened once, and is there when it is finished.
 type Targets = HashMap<Location, Result<Place, Failure>>;
 
-/// Walks the items of a group to their end, or until `give_up`.
+/// Walks the items of a group to their end, or until they are given up.
 pub(crate) async fn group(
     walk: &Walk,
     group: Vec<SameSource>,
-    give_up: &CancellationToken,
+    stop: &Stop,
 ) -> Vec<(ItemId, ItemReport)> {
     let mut targets = Targets::new();
     let mut reports = Vec::new();
@@ -58,8 +57,9 @@ pub(crate) async fn group(
         let items: Vec<Item> = same_source.into_iter().map(begin).collect();
         tokio::select! {
             () = one_source(walk, &items, &mut targets) => {}
-            () = give_up.cancelled() => {}
+            () = stop.give_up.cancelled() => {}
         }
+        let given_up = || given_up(stop);
         reports.extend(items.into_iter().map(|item| (item.id, item.into_report(given_up))));
     }
     for (location, target) in targets {
@@ -79,7 +79,12 @@ pub(crate) async fn group(
     reports
 }
 
-fn given_up() -> Failure {
+fn given_up(stop: &Stop) -> Failure {
+    if stop.is_at_deadline() {
+        let message = "the deadline came before it was done";
+        return Failure::new(Side::Target, Class::Deadline, message)
+            .with_hint("run again: what is done is not done twice");
+    }
     Failure::new(Side::Target, Class::Interrupted, "the run was stopped in the middle of it")
         .with_hint("run again: it ends as if it had never been stopped")
 }

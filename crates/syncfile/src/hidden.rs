@@ -22,7 +22,7 @@ impl Within {
             _ if self == Self::Registries => Self::Registry,
             _ if is_suspicious(key) || !is_plausible(key) => Self::Secret,
             "ca" | "cert" | "concurrency" | "endpoint" | "insecure" | "key" | "mirrors"
-            | "kind" | "rate"
+            | "kind" | "rate" | "reserve"
                 if self == Self::Registry =>
             {
                 Self::Open

@@ -105,11 +105,19 @@ impl<'a> Reader<'a> {
 
     /// A whole number from 1.
     pub(crate) fn count(&mut self, field: Field<'_>) -> Option<usize> {
-        let wanted = "a whole number from 1";
+        self.whole(field, 1, "a whole number from 1")
+    }
+
+    /// A whole number from 0.
+    pub(crate) fn count_or_none(&mut self, field: Field<'_>) -> Option<usize> {
+        self.whole(field, 0, "a whole number from 0")
+    }
+
+    fn whole(&mut self, field: Field<'_>, least: usize, wanted: &str) -> Option<usize> {
         match &field.node.content {
             Content::Scalar { .. } if field.node.is_null() => self.no_value(field),
             Content::Scalar { text, plain: true } => match text.parse() {
-                Ok(number) if number > 0 => Some(number),
+                Ok(number) if number >= least => Some(number),
                 _ => self.wrong_type(field, wanted),
             },
             _ => self.wrong_type(field, wanted),

@@ -27,10 +27,12 @@ pub struct RegistryEntry {
     pub mirrors: Vec<Host>,
     /// Where to connect instead of the registry's name, which stays in names and requests.
     pub endpoint: Option<Url>,
-    /// How many requests may run at once.
+    /// How many requests of a kind may run at once, at most.
     pub concurrency: Option<usize>,
     /// How many requests may be made in a second.
     pub rate: Option<f64>,
+    /// How many pulls are left to others, where the registry counts them.
+    pub reserve: Option<usize>,
 }
 
 /// Who we are at a registry.
@@ -79,6 +81,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, host: &Host, node: &Node) -> Option<
         .and_then(|field| endpoint(reader, field, host, insecure.unwrap_or_default()));
     let concurrency = keys.get("concurrency").and_then(|field| reader.count(field));
     let rate = keys.get("rate").and_then(|field| reader.rate(field));
+    let reserve = keys.get("reserve").and_then(|field| reader.count_or_none(field));
     keys.close(reader);
     Some(RegistryEntry {
         kind,
@@ -90,6 +93,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, host: &Host, node: &Node) -> Option<
         endpoint,
         concurrency,
         rate,
+        reserve,
     })
 }
 

@@ -1,8 +1,10 @@
 //! The arguments of the commands that look at images: `sync`, `plan`, `verify`, `check`, `copy`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use super::ReferrersArguments;
@@ -165,9 +167,13 @@ pub(crate) struct LoginArguments {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "The run and its report")]
 pub(crate) struct RunArguments {
-    /// Work on so many images at once [default: look at 256, copy 64]
+    /// Work on so many images at once, and make at most so many requests of a kind at once to each
+    /// registry [default: look at 256, copy 64; requests as the registry takes them]
     #[arg(long, value_name = "NUMBER", value_parser = positive)]
     pub(crate) concurrency: Option<usize>,
+    /// Be done in so much time, such as `45m` or `1h30m`; what is not is put off, with exit code 75
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) deadline: Option<Duration>,
     /// Begin nothing new after the first image that did not end well
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = boolean)]
@@ -211,6 +217,13 @@ pub(crate) enum OutputFormat {
     Table,
     /// The JSON report
     Json,
+}
+
+/// A time above 0, such as `45m`.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    let time = text.parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
+    time.filter(|time| !time.is_zero())
+        .ok_or_else(|| "it must be a time such as `45m` or `1h30m`".to_owned())
 }
 
 /// A number from 1.

@@ -14,7 +14,7 @@ fn send(child: &Child, signal: &str) {
 }
 
 /// Reads standard error until a line has this in it.
-async fn until(child: &mut Child, text: &str) {
+pub(crate) async fn until(child: &mut Child, text: &str) {
     let mut lines = BufReader::new(child.stderr.as_mut().unwrap()).lines();
     while let Some(line) = lines.next_line().await.unwrap() {
         if line.contains(text) {

@@ -142,7 +142,7 @@ async fn only_permits_that_nobody_needs_are_taken() {
     let (stall, held) = Fault::stall_response(1000);
     let (registry, blob, expected) =
         with_blob(Registry::builder().fault(stall.once()), 700 * KIB).await;
-    let a = open_with(&registry, Settings { ranges: RANGES, concurrency: 2, ..settings() });
+    let a = open_with(&registry, Settings { ranges: RANGES, concurrency: Some(2), ..settings() });
     let reader = reading(&a, &blob);
     registry.log().wait_until(|log| ranges(log).len() == 1 + PIECES).await;
     held.release();
@@ -152,7 +152,7 @@ async fn only_permits_that_nobody_needs_are_taken() {
         .wait_until(|log| log.matching("GET", path::BLOBS).iter().all(|get| get.ended))
         .await;
     assert_eq!(registry.log().peak(), 2, "{}", registry.log());
-    let a = open_with(&registry, Settings { ranges: RANGES, concurrency: 1, ..settings() });
+    let a = open_with(&registry, Settings { ranges: RANGES, concurrency: Some(1), ..settings() });
     registry.log().clear();
     assert_eq!(read(&a, &blob).await.unwrap(), expected);
     assert_each_byte_once(registry.log(), blob.size);

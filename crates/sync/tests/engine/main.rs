@@ -9,6 +9,7 @@ mod economy;
 mod family;
 mod faults;
 mod late;
+mod pacing;
 mod personalities;
 mod places;
 mod referrers;

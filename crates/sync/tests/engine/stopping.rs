@@ -57,3 +57,25 @@ async fn fail_fast_begins_nothing_after_a_failure() {
     assert!(!report.interrupted);
     rig.assert_absent("b", "1").await;
 }
+
+#[tokio::test]
+async fn what_the_deadline_leaves_undone_is_put_off() {
+    let mut rig = Rig::new().await;
+    rig.options.concurrency = 1;
+    for name in ["a", "b"] {
+        rig.offer(name, "1", &image::single(1)).await;
+    }
+    let stop = rig.stop.clone();
+    let hook = move || {
+        stop.reach_deadline();
+        stop.give_up.cancel();
+        async {}
+    };
+    rig.source.inject(Fault::hook(hook).on("GET", "/v2/a/blobs/*").once());
+    let report = rig.run(vec![rig.wish("a:1", "a:1"), rig.wish("b:1", "b:1")]).await;
+    assert_eq!(outcomes(&report), [Outcome::Deferred, Outcome::Deferred]);
+    let class = |item: &sync::ItemReport| item.failure.as_ref().map(|failure| failure.class);
+    assert!(report.items.iter().all(|item| class(item) == Some(Class::Deadline)));
+    assert!(!report.interrupted);
+    rig.assert_absent("a", "1").await;
+}
