@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::HeaderMap;
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
 use crate::answer::text;
@@ -34,6 +35,8 @@ pub(crate) struct Pulls {
     /// So many are left to others.
     reserve: u64,
     state: Mutex<State>,
+    /// Held by the first pull until it is answered.
+    first: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -41,11 +44,17 @@ struct State {
     known: Option<(PullBudget, Instant)>,
     /// Pulls that were begun and not yet answered.
     under_way: u64,
+    /// Whether any was answered.
+    answered: bool,
 }
 
 /// A pull that is under way.
 #[derive(Debug)]
-pub(crate) struct Pull(Arc<Pulls>);
+pub(crate) struct Pull {
+    pulls: Arc<Pulls>,
+    #[expect(dead_code, reason = "held, not read")]
+    first: Option<OwnedMutexGuard<()>>,
+}
 
 impl PullBudget {
     /// What the head of an answer says.
@@ -66,7 +75,7 @@ fn count(value: &str) -> Option<(u64, Duration)> {
 
 impl Pulls {
     pub(crate) fn new(reserve: u64) -> Self {
-        Self { reserve, state: Mutex::default() }
+        Self { reserve, state: Mutex::default(), first: Arc::default() }
     }
 
     /// Takes note of what an answer says.
@@ -82,8 +91,14 @@ impl Pulls {
     }
 
     /// Begins a pull, where the budget has one to spare; where nothing is known, it has.
-    pub(crate) fn begin(self: &Arc<Self>) -> Result<Pull, Failure> {
+    ///
+    /// Of a registry that `counts` pulls, the first answer is waited for before there are others:
+    /// it says how many there may be.
+    pub(crate) async fn begin(self: &Arc<Self>, counts: bool) -> Result<Pull, Failure> {
+        let unknown = counts && lock(&self.state).is_unknown(Instant::now());
+        let first = if unknown { Some(Arc::clone(&self.first).lock_owned().await) } else { None };
         let mut state = lock(&self.state);
+        let first = first.filter(|_| state.is_unknown(Instant::now()));
         let under_way = state.under_way;
         if let Some(budget) = state.current(Instant::now())
             && budget.remaining <= self.reserve.saturating_add(under_way)
@@ -91,7 +106,7 @@ impl Pulls {
             return Err(self.spent(budget));
         }
         state.under_way += 1;
-        Ok(Pull(Arc::clone(self)))
+        Ok(Pull { pulls: Arc::clone(self), first })
     }
 
     /// Whether the registry refused a pull because none is left.
@@ -113,6 +128,10 @@ impl Pulls {
 }
 
 impl State {
+    fn is_unknown(&self, now: Instant) -> bool {
+        !self.answered && self.current(now).is_none()
+    }
+
     fn current(&self, now: Instant) -> Option<&PullBudget> {
         let (budget, seen) = self.known.as_ref()?;
         (now.duration_since(*seen) < budget.window).then_some(budget)
@@ -121,8 +140,9 @@ impl State {
 
 impl Drop for Pull {
     fn drop(&mut self) {
-        let mut state = lock(&self.0.state);
+        let mut state = lock(&self.pulls.state);
         state.under_way = state.under_way.saturating_sub(1);
+        state.answered = true;
     }
 }
 
@@ -137,6 +157,8 @@ fn words(window: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+    use futures::future::join_all;
     use http::{HeaderName, HeaderValue};
 
     use super::*;
@@ -182,25 +204,40 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_reserve_is_not_touched() {
         let pulls = Arc::new(Pulls::new(2));
-        let unknown = pulls.begin().unwrap();
+        let unknown = pulls.begin(false).await.unwrap();
         pulls.note(&headers("100;w=21600", "5;w=21600"));
         drop(unknown);
         // Three may be under way at once, whatever the next answers say.
-        let begun: Vec<Pull> = (0..3).map(|_| pulls.begin().unwrap()).collect();
-        let failure = pulls.begin().unwrap_err();
+        let begun = join_all((0..3).map(|_| pulls.begin(false))).await;
+        assert!(begun.iter().all(Result::is_ok));
+        let failure = pulls.begin(false).await.unwrap_err();
         assert_eq!(failure.kind(), ErrorKind::RateLimited);
         assert!(failure.is_temporary() && failure.is_exhausted());
         let said = "5 of 100 pulls in 6 h are left, and 2 are kept in reserve";
         assert_eq!(failure.message(), said);
         drop(begun);
         pulls.note(&headers("100;w=21600", "2;w=21600"));
-        assert!(pulls.begin().is_err());
+        assert!(pulls.begin(false).await.is_err());
         assert!(!pulls.is_spent());
         pulls.note(&HeaderMap::new());
-        assert!(pulls.begin().is_err());
+        assert!(pulls.begin(false).await.is_err());
         // What was said before the whole window is no longer so.
         tokio::time::advance(Duration::from_secs(21600)).await;
-        assert!(pulls.begin().is_ok());
+        assert!(pulls.begin(false).await.is_ok());
         assert_eq!(pulls.budget(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_answer_is_waited_for_where_pulls_are_counted() {
+        let pulls = Arc::new(Pulls::new(0));
+        let first = pulls.begin(true).await.unwrap();
+        let mut second = std::pin::pin!(pulls.begin(true));
+        assert!(second.as_mut().now_or_never().is_none());
+        assert!(pulls.begin(false).now_or_never().is_some());
+        drop(first);
+        let second = second.await.unwrap();
+        // It said nothing; there is no more to wait for.
+        assert!(pulls.begin(true).now_or_never().is_some());
+        drop(second);
     }
 }

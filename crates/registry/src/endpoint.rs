@@ -373,7 +373,7 @@ impl Endpoint {
         pool: Pool,
         permit: Permit,
     ) -> Result<Opened, Failure> {
-        let pull = if request.is_pull { Some(self.pull()?) } else { None };
+        let pull = if request.is_pull { Some(self.pull().await?) } else { None };
         let mut shown = self.auth.show(&request.access).await?;
         let mut refusals = 0;
         loop {
@@ -557,8 +557,9 @@ impl Endpoint {
         self.pulls.note(response.headers());
     }
 
-    fn pull(&self) -> Result<Pull, Failure> {
-        self.pulls.begin().map_err(|failure| match self.profile().rate_limited {
+    async fn pull(&self) -> Result<Pull, Failure> {
+        let counts = self.profile().counts_pulls;
+        self.pulls.begin(counts).await.map_err(|failure| match self.profile().rate_limited {
             Some(hint) => failure.hint(hint),
             None => failure,
         })
