@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
@@ -27,6 +27,10 @@ use crate::range_plan::{Measured, Plan, Width};
 
 /// Less time than this says little of a connection.
 const MEASURE: Duration = Duration::from_millis(100);
+
+/// What is read ahead is copied into blocks of this size, in bytes: a piece as the HTTP client gives
+/// it may hold on to a buffer several times its size.
+const BLOCK: usize = 64 * 1024;
 
 /// A large blob on its way.
 pub(crate) struct Ranges {
@@ -343,21 +347,35 @@ async fn fetch(
     };
     let latency = asked.elapsed();
     let mut left = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-    while left > 0 {
-        match opened.piece().await {
-            Ok(Some(mut piece)) => {
-                piece.truncate(left);
-                left -= piece.len();
-                source.arrived.fetch_add(piece.len() as u64, Ordering::Relaxed);
-                if sender.send(piece).is_err() {
-                    break;
-                }
+    let mut block = BytesMut::new();
+    let fetched = loop {
+        let mut piece = match opened.piece().await {
+            Ok(Some(piece)) => piece,
+            Ok(None) => break Fetched::Failed,
+            Err(failure) => break failed(&source, &range, &failure),
+        };
+        piece.truncate(left);
+        source.arrived.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        while !piece.is_empty() {
+            if block.is_empty() {
+                block.reserve(BLOCK.min(left));
             }
-            Ok(None) => return Fetched::Failed,
-            Err(failure) => return failed(&source, &range, &failure),
+            let part = piece.split_to(piece.len().min(BLOCK - block.len()));
+            left -= part.len();
+            block.extend_from_slice(&part);
+            if block.len() == BLOCK && sender.send(std::mem::take(&mut block).freeze()).is_err() {
+                return Fetched::Done(latency);
+            }
         }
+        if left == 0 {
+            break Fetched::Done(latency);
+        }
+    };
+    // Also what came before a break counts.
+    if !block.is_empty() {
+        let _ = sender.send(block.freeze());
     }
-    Fetched::Done(latency)
+    fetched
 }
 
 /// Asks for a stretch.
