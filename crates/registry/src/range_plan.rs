@@ -134,15 +134,16 @@ impl Width {
     pub(crate) fn judge(&mut self, measured: Measured) -> Option<usize> {
         let rate = measured.arrived as f64 / measured.time.as_secs_f64().max(1e-9);
         let hungry = measured.waited * HUNGRY > measured.time;
-        let judged = self.trial.take().map(|(before, rate_before)| {
+        let trial = self.trial.take();
+        if let Some((before, rate_before)) = trial {
             if hungry && rate < rate_before * GAIN {
                 self.now = before;
                 self.pause();
-            } else {
-                self.next_rest = FIRST_REST;
+                return Some(before);
             }
-            self.now
-        });
+            self.next_rest = FIRST_REST;
+        }
+        let judged = trial.map(|_| self.now);
         if self.rest > 0 {
             self.rest -= 1;
         } else if hungry && self.now < self.most {
