@@ -158,7 +158,7 @@ pub struct RangePolicy {
 impl Default for RangePolicy {
     fn default() -> Self {
         const MIB: usize = 1024 * 1024;
-        Self { threshold: 64 * MIB as u64, connections: 8, memory: 20 * MIB }
+        Self { threshold: 64 * MIB as u64, connections: 8, memory: 16 * MIB }
     }
 }
 
