@@ -65,7 +65,7 @@ pub(crate) const TLS_CERTIFICATE: Variable = variable("tls-certificate", "SYNCER
 pub(crate) const TLS_KEY: Variable = variable("tls-key", "SYNCER_TLS_KEY");
 
 /// Every variable that stands in for a flag.
-pub(crate) const VARIABLES: [Variable; 30] = [
+pub(crate) const VARIABLES: &[Variable] = &[
     IMAGES_FILE,
     TARGET_REPO_PREFIX,
     TARGET_REPO_AUTH_KEY,

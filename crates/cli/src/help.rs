@@ -36,7 +36,7 @@ fn with_exit_codes(command: Command) -> Command {
 /// Such as `[env: SYNCER_DRY_RUN, DRY_RUN]`.
 fn variable_of(arg: &Arg) -> Option<String> {
     let flag = arg.get_long()?;
-    let variable = VARIABLES.into_iter().find(|variable| variable.flag == flag)?;
+    let variable = VARIABLES.iter().find(|variable| variable.flag == flag)?;
     let old_name = variable.old_name.map(|name| format!(", {name}")).unwrap_or_default();
     Some(format!("[env: {}{old_name}]", variable.name))
 }
