@@ -28,8 +28,11 @@ pub(crate) struct Bench<'a> {
     pub(crate) say: fn(&str),
 }
 
-/// More than the slowest tool takes for the largest work.
+/// How long a tool may take where none has come to its end yet.
 const LIMIT: Duration = Duration::from_secs(1200);
+
+/// A tool so many times slower than the fastest so far is given up, though not within two minutes.
+const PATIENCE: f64 = 15.0;
 
 /// A tool so many times slower than the fastest is run once: what it would add are hours.
 const HOPELESS: f64 = 8.0;
@@ -67,8 +70,9 @@ impl Bench<'_> {
                 let (Some(tool), false) = (tools.get(place), hopeless(&comparison, place)) else {
                     continue;
                 };
-                let done =
-                    self.once(*tool, task, kind, &corpus, present.as_ref(), &mut source).await;
+                let sides = Sides { kind, corpus: &corpus, present: present.as_ref() };
+                let limit = limit(&comparison);
+                let done = self.once(*tool, task, sides, &mut source, limit).await;
                 let Some(contender) = comparison.contenders.get_mut(place) else { continue };
                 match done {
                     Ok(done) => {
@@ -112,11 +116,11 @@ impl Bench<'_> {
         &self,
         tool: Tool,
         task: &Task,
-        kind: Kind,
-        corpus: &Corpus,
-        present: Option<&Corpus>,
+        sides: Sides<'_>,
         source: &mut Server,
+        limit: Duration,
     ) -> Result<Round> {
+        let Sides { kind, corpus, present } = sides;
         let folder = tempfile::tempdir_in(self.folder).context(|| "making a folder".to_owned())?;
         let mut targets = Vec::new();
         for number in 0..task.targets {
@@ -137,7 +141,7 @@ impl Bench<'_> {
         };
         source.traffic().await?;
         let cost: Cost =
-            measure::run(tool.commands(self.tools, &job)?, folder.path(), LIMIT).await?;
+            measure::run(tool.commands(self.tools, &job)?, folder.path(), limit).await?;
         let from_source = source.traffic().await?;
         let mut to_targets = Traffic::default();
         for target in &mut targets {
@@ -163,6 +167,23 @@ impl Bench<'_> {
         }
         Ok(())
     }
+}
+
+/// The registries of a comparison, and what they hold.
+#[derive(Clone, Copy)]
+struct Sides<'a> {
+    kind: Kind,
+    /// What is wanted, and at the source.
+    corpus: &'a Corpus,
+    /// What is at the targets before.
+    present: Option<&'a Corpus>,
+}
+
+fn limit(comparison: &Comparison) -> Duration {
+    let walls =
+        comparison.contenders.iter().flat_map(|one| &one.rounds).map(|round| round.cost.wall);
+    let fastest = walls.min_by(f64::total_cmp);
+    fastest.map_or(LIMIT, |wall| Duration::from_secs_f64((wall * PATIENCE).max(120.0)))
 }
 
 /// Whether the contender at this place failed, or is much slower than another.

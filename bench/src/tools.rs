@@ -134,6 +134,7 @@ impl Tool {
             }
             Self::Skopeo => {
                 let file = job.write("skopeo.yaml", &skopeo(job))?;
+                parallel = job.targets.len();
                 let sync = |target: &String| {
                     let mut command = job.command(tools, self)?;
                     command.args(["--insecure-policy", "sync", "--all", "--src", "yaml"]);
