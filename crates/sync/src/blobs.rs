@@ -108,9 +108,14 @@ impl Until {
 }
 
 impl Blobs {
+    /// A number for a copy, or for several that are committed together: those must not wait for one
+    /// another, nor in a circle with others.
+    pub(crate) fn next_copy(&self) -> CopyId {
+        self.copies.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// A copy begins, with the means to tell how far it is.
-    pub(crate) fn copying(&self) -> (Copying, watch::Sender<Stage>) {
-        let id = self.copies.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn copying(&self, id: CopyId) -> (Copying, watch::Sender<Stage>) {
         let (sender, stage) = watch::channel(Stage::Begun);
         (Copying { id, stage }, sender)
     }

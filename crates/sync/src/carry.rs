@@ -63,9 +63,15 @@ impl Carrier<'_> {
         root: Root,
     ) -> Vec<Result<Parts, Failure>> {
         let needed = join_all(to.iter().map(|to| Needed::at(to, closure, &self.walk.blobs))).await;
+        let root_names_blobs = closure.root().is_some_and(|root| root.blobs().next().is_some());
+        // The caller pushes the roots when all destinations have all else. Until then none of them
+        // is committed.
+        let together = root == Root::LeftToCaller && root_names_blobs;
+        let one_for_all = together.then(|| self.walk.blobs.next_copy());
         let (mut ways, mut senders, mut lacking) = (Vec::new(), Vec::new(), Vec::new());
         for (destination, needed) in to.iter().zip(needed) {
-            let (copying, stage) = self.walk.blobs.copying();
+            let id = one_for_all.unwrap_or_else(|| self.walk.blobs.next_copy());
+            let (copying, stage) = self.walk.blobs.copying(id);
             let has_failed = AtomicBool::new(needed.is_err());
             ways.push(Delivery { destination, copying, has_failed });
             senders.push(stage);
@@ -101,9 +107,7 @@ impl Carrier<'_> {
                 let done = done.await;
                 way.has_failed.store(done.is_err(), Ordering::Relaxed);
                 let parts = done.map(|()| Parts(stage))?;
-                let root_names_blobs =
-                    closure.root().is_some_and(|root| root.blobs().next().is_some());
-                if root == Root::Pushed || !root_names_blobs {
+                if !together {
                     parts.are_committed();
                 }
                 Ok(parts)

@@ -7,7 +7,7 @@ use sync::Outcome;
 use testkit::image::{self, MadeImage};
 use testkit::{Auth, Fault, Personality, Registry};
 
-use crate::rig::{Rig, client, outcomes, repository_name, tag_name, wish};
+use crate::rig::{Rig, client, cosign_tag, outcomes, repository_name, tag_name, wish};
 
 fn different_blobs<'a>(images: impl IntoIterator<Item = &'a MadeImage>) -> usize {
     let blobs = images.into_iter().flat_map(|image| &image.blobs);
@@ -40,6 +40,29 @@ async fn a_source_with_several_targets_is_read_once() {
     let moved = |item: &sync::ItemReport| item.transferred.copied + item.transferred.mounted;
     assert!(report.items.iter().all(|item| moved(item) == sizes), "{report:?}");
     assert_eq!(rig.target.log().count("PUT", "/v2/**/blobs/uploads/*"), image.blobs.len());
+}
+
+/// Their roots name the blobs and are pushed last, so none of them can wait for another one's.
+#[tokio::test]
+async fn images_without_an_index_go_to_several_repositories_of_one_registry() {
+    let rig = Rig::new().await;
+    let images = image::shared_base(1, 2);
+    let signature = image::single(9);
+    for (tag, image) in ["1", "2"].into_iter().zip(&images) {
+        rig.offer("app", tag, image).await;
+        rig.offer("app", &cosign_tag(&image.digest(), "sig"), &signature).await;
+    }
+    let targets = [("1", "a"), ("2", "b"), ("2", "a"), ("1", "b")];
+    let wanted =
+        targets.map(|(tag, to)| rig.wish(&format!("app:{tag}"), &format!("{to}/app:{tag}")));
+    let report = rig.run(wanted.into()).await;
+    assert_eq!(outcomes(&report), [Outcome::Copied; 4], "{report:?}");
+    for (tag, to) in targets {
+        let image = if tag == "1" { &images[0] } else { &images[1] };
+        rig.assert_holds(&format!("{to}/app"), tag, image).await;
+    }
+    let all = different_blobs(images.iter().chain([&signature]));
+    assert_eq!(rig.target.log().count("PUT", "/v2/**/blobs/uploads/*"), all);
 }
 
 #[tokio::test]
