@@ -2,7 +2,8 @@
 //! that say of each tag which rule kept or dropped it.
 //!
 //! Pure: no network, no clock. [`Rules`] are made of [`Range`]s of versions and [`Pattern`]s of
-//! names; [`judge`] applies them, [`select`] keeps to their limits as well. A tag is read as a
+//! names; [`judge`] applies them, [`select`] keeps to their limits as
+//! well. A tag is read as a
 //! [`Version`] where it can be; what image tags have more than versions (`v`, two numbers,
 //! `-alpine`) is decided there and in `judge`, once for all.
 
@@ -18,6 +19,6 @@ pub use judge::judge;
 pub use pattern::{InvalidPattern, Pattern};
 pub use range::{InvalidRange, Range};
 pub use rules::{InvalidPart, Latest, Rules};
-pub use select::{SelectionError, select};
+pub use select::{SelectionError, check, select};
 pub use verdict::{Dropped, Judged, Kept, Rank, Rule, Verdict};
 pub use version::{Part, Version};

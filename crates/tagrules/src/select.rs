@@ -1,10 +1,10 @@
-//! [`select`]: the tags that rules keep, if they are as many as they may be.
+//! [`select`] and [`check`]: the tags that rules keep, if they are as many as they may be.
 
 use oci::Tag;
 
 use crate::judge::judge;
 use crate::rules::Rules;
-use crate::verdict::{Judged, Verdict};
+use crate::verdict::{Dropped, Judged, Verdict};
 
 /// How many tags an error names.
 const NAMED: usize = 3;
@@ -40,10 +40,14 @@ pub enum SelectionError {
 /// # Errors
 /// Where there are none or too many of them, unless the rules allow it.
 pub fn select(rules: &Rules, tags: Vec<Tag>) -> Result<Vec<Tag>, SelectionError> {
-    checked(rules, &judge(rules, tags))
+    check(rules, &judge(rules, tags))
 }
 
-pub(crate) fn checked(rules: &Rules, judged: &[Judged<'_>]) -> Result<Vec<Tag>, SelectionError> {
+/// The tags that [`judge`] has kept.
+///
+/// # Errors
+/// As [`select`] has.
+pub fn check(rules: &Rules, judged: &[Judged<'_>]) -> Result<Vec<Tag>, SelectionError> {
     let kept = judged.iter().filter(|judged| judged.verdict.is_kept());
     let selected: Vec<Tag> = kept.map(|judged| judged.tag.clone()).collect();
     if let Some(most) = rules.max_tags.filter(|most| selected.len() > most.get()) {
@@ -60,7 +64,7 @@ pub(crate) fn checked(rules: &Rules, judged: &[Judged<'_>]) -> Result<Vec<Tag>, 
     }
 }
 
-/// Such as ``12 are not in `>=9` (`2.1.0`, …)``.
+/// Such as ``12 not in `>=9` (`2.1.0`, …)``.
 fn why(judged: &[Judged<'_>]) -> Vec<String> {
     let mut reasons: Vec<(String, Vec<&Tag>)> = Vec::new();
     for one in judged {
@@ -75,6 +79,10 @@ fn why(judged: &[Judged<'_>]) -> Vec<String> {
     reasons
         .into_iter()
         .map(|(words, tags)| {
+            if words == Dropped::Companion.of_several() {
+                // Their names are long and say nothing.
+                return format!("{} {words}", tags.len());
+            }
             let first: Vec<Tag> = tags.iter().take(2).map(|tag| Tag::clone(tag)).collect();
             let more = if tags.len() > 2 { ", …" } else { "" };
             format!("{} {words} ({}{more})", tags.len(), listed(&first))
@@ -108,8 +116,8 @@ mod tests {
     #[test]
     fn nothing_selected_is_an_error_that_says_why() {
         let error = select(&semver(">=9"), tags("1.0 latest 2.0-rc 1.1 2.0")).unwrap_err();
-        let expected = "none of the 5 tags is selected: 4 are not in `>=9` (`2.0`, `2.0-rc`, …), \
-            1 are no versions (`latest`)";
+        let expected = "none of the 5 tags is selected: 4 not in `>=9` (`2.0`, `2.0-rc`, …), \
+            1 without a version (`latest`)";
         assert_eq!(error.to_string(), expected);
         let allowed = Rules { allow_empty: true, ..semver(">=9") };
         assert_eq!(select(&allowed, tags("1.0")), Ok(Vec::new()));

@@ -124,17 +124,17 @@ impl Verdict<'_> {
 }
 
 impl Dropped<'_> {
-    /// What is said of several tags that were dropped alike.
+    /// What is said of some tags that were dropped alike, after their number.
     pub(crate) fn of_several(&self) -> String {
         match self {
-            Self::Companion => "are named after digests".to_owned(),
-            Self::NotIncluded => "match no `include`".to_owned(),
-            Self::Excluded(_) => "are excluded".to_owned(),
-            Self::NoVersion => "are no versions".to_owned(),
-            Self::OutOfRange(range) => format!("are not in `{range}`"),
-            Self::Suffix(_) => "have suffixes that no rule asks for".to_owned(),
-            Self::Unnamed(part) => format!("name no {part} version"),
-            Self::Older(_) => "are older".to_owned(),
+            Self::Companion => "named after digests".to_owned(),
+            Self::NotIncluded => "matching no `include`".to_owned(),
+            Self::Excluded(_) => "excluded".to_owned(),
+            Self::NoVersion => "without a version".to_owned(),
+            Self::OutOfRange(range) => format!("not in `{range}`"),
+            Self::Suffix(_) => "with a suffix that no rule asks for".to_owned(),
+            Self::Unnamed(part) => format!("without a {part} version"),
+            Self::Older(_) => "older".to_owned(),
         }
     }
 }
@@ -156,11 +156,10 @@ impl fmt::Display for Kept<'_> {
             Some(_) => format!("without its suffix in `{range}`"),
             None => format!("in `{range}`"),
         }));
-        words.extend(
-            self.rank
-                .as_ref()
-                .map(|rank| format!("number {} of {}", rank.place, rank.the_latest())),
-        );
+        words.extend(self.rank.as_ref().map(|rank| match rank.count.get() {
+            1 => rank.the_latest(),
+            _ => format!("number {} of {}", rank.place, rank.the_latest()),
+        }));
         f.write_str(&match words.is_empty() {
             false => words.join(", "),
             true if self.not_excluded => "matches no `exclude`".to_owned(),
@@ -172,9 +171,13 @@ impl fmt::Display for Kept<'_> {
 impl Rank {
     /// Such as `the 5 latest of 1.27`.
     fn the_latest(&self) -> String {
+        let latest = match self.count.get() {
+            1 => "the latest".to_owned(),
+            count => format!("the {count} latest"),
+        };
         match self.group.as_str() {
-            "" => format!("the {} latest", self.count),
-            group => format!("the {} latest of {group}", self.count),
+            "" => latest,
+            group => format!("{latest} of {group}"),
         }
     }
 }
