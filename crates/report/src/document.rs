@@ -75,9 +75,9 @@ pub enum Mode {
 pub struct Item {
     /// What kind of thing it is.
     pub kind: Kind,
-    /// Where the content comes from.
+    /// Where the content comes from; a repository without a tag where tags could not be selected.
     pub source: String,
-    /// The tag that is to hold it.
+    /// The tag that is to hold it; a repository without a tag where tags could not be selected.
     pub target: String,
     /// The place in a sync file that asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -224,6 +224,8 @@ pub enum ErrorClass {
     Protocol,
     /// A local file or folder could not be read or written.
     Storage,
+    /// The rules that select tags do not fit the tags that are there.
+    Selection,
     /// The run was stopped before it was done.
     Interrupted,
     /// The run's deadline came before it was done.
@@ -316,12 +318,11 @@ impl From<&ItemReport> for Item {
     fn from(item: &ItemReport) -> Self {
         Self {
             kind: Kind::Image,
-            source: item.wanted.source.to_string(),
-            target: item.wanted.target.to_string(),
+            source: item.wanted.source(),
+            target: item.wanted.target(),
             origin: item
                 .wanted
-                .origin
-                .as_ref()
+                .origin()
                 .map(|origin| Origin { file: origin.file.clone(), line: origin.line }),
             outcome: item.outcome.into(),
             source_digest: item.source_digest.map(|digest| digest.to_string()),
@@ -401,6 +402,7 @@ impl From<sync::Class> for ErrorClass {
             sync::Class::Unsupported => Self::Unsupported,
             sync::Class::Protocol => Self::Protocol,
             sync::Class::Storage => Self::Storage,
+            sync::Class::Selection => Self::Selection,
             sync::Class::Interrupted => Self::Interrupted,
             sync::Class::Deadline => Self::Deadline,
         }

@@ -1,6 +1,6 @@
 //! [`ExitStatus`]: the exit codes, which are an API, and the one rule that picks one of them.
 
-use sync::{Class, ItemReport, Mode, Outcome, RunReport};
+use sync::{Class, Failure, ItemReport, Mode, Outcome, RunReport};
 
 /// What the process tells its caller.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -150,6 +150,17 @@ impl ExitStatus {
     }
 }
 
+impl ExitStatus {
+    /// The status of a command that this failure ends.
+    pub fn of_failure(failure: &Failure) -> Self {
+        match failure.class {
+            Class::Credentials | Class::Denied => Self::Credentials,
+            Class::RateLimited | Class::Deadline => Self::RateLimited,
+            _ => Self::ItemFailed,
+        }
+    }
+}
+
 fn of_item(item: &ItemReport, rules: &Rules) -> ExitStatus {
     match item.outcome {
         Outcome::Copied | Outcome::UpToDate | Outcome::SourceMoved => ExitStatus::Success,
@@ -167,14 +178,15 @@ fn of_item(item: &ItemReport, rules: &Rules) -> ExitStatus {
         Outcome::Refused => ExitStatus::Refused,
         Outcome::SourceMissing => ExitStatus::ItemFailed,
         Outcome::Failed | Outcome::Deferred => {
-            match item.failure.as_ref().map(|failure| failure.class) {
-                Some(Class::Credentials | Class::Denied) => ExitStatus::Credentials,
-                Some(Class::RateLimited | Class::Deadline) => ExitStatus::RateLimited,
+            match &item.failure {
                 // Its turn never came: what stopped the run has the say.
-                Some(Class::Interrupted) if item.outcome == Outcome::Deferred => {
+                Some(failure)
+                    if failure.class == Class::Interrupted && item.outcome == Outcome::Deferred =>
+                {
                     ExitStatus::Success
                 }
-                _ => ExitStatus::ItemFailed,
+                Some(failure) => ExitStatus::of_failure(failure),
+                None => ExitStatus::ItemFailed,
             }
         }
     }

@@ -3,7 +3,7 @@
 use sync::{Class, Failure, Side};
 
 /// What a person does next.
-pub(crate) fn next_step(failure: &Failure) -> &str {
+pub fn next_step(failure: &Failure) -> &str {
     if let Some(hint) = &failure.hint {
         return hint;
     }
@@ -22,6 +22,7 @@ pub(crate) fn next_step(failure: &Failure) -> &str {
             "something changes what passes through it: a proxy, a mirror, a disk"
         }
         (Class::Storage, _) => "check that the folder can be written to and has room",
+        (Class::Selection, _) => "`image-syncer tags` says which rule keeps or drops each tag",
         (Class::Interrupted | Class::Deadline, _) => "run again: what is done is not done twice",
         (Class::Rejected | Class::Unsupported | Class::Protocol, _) => {
             "`--debug` shows what was asked and answered"

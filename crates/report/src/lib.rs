@@ -16,6 +16,7 @@ mod registries;
 mod sample;
 mod summary;
 mod table;
+mod tags;
 mod words;
 
 pub use diagnosis::{Check, CheckStatus, Diagnosis, diagnosis_schema};
@@ -24,7 +25,11 @@ pub use document::{
     RunFacts, Summary, json_schema,
 };
 pub use exit_status::{ExitStatus, Rules, Signal, SourceLost};
+pub use hint::next_step;
 pub use lines::Lines;
 pub use progress::Progress;
 pub use registries::{Pulls, RegistryUse, planned_pulls};
 pub use summary::{View, summary};
+pub use tags::{
+    TagEntry, TagRule, TagRules, TagsDocument, TagsSummary, tags_json_schema, tags_table,
+};

@@ -45,6 +45,14 @@ impl Listener for Lines {
                     );
                 }
             }
+            Event::Selected { selection, tags, selected } => tracing::info!(
+                source = %selection.source,
+                target = %selection.target,
+                tags,
+                selected,
+                "tags selected"
+            ),
+            Event::NotSelected { report } => finished(report),
             Event::ItemFinished { item, report } => {
                 under_way.remove(item);
                 finished(report);
@@ -55,7 +63,7 @@ impl Listener for Lines {
 }
 
 fn finished(report: &sync::ItemReport) {
-    let target = &report.wanted.target;
+    let target = report.wanted.target();
     let outcome = words::outcome(report.outcome);
     let digest = report.target_digest.or(report.source_digest).map(tracing::field::display);
     let time = words::time(report.duration);
@@ -134,7 +142,7 @@ mod tests {
             let lines = Lines::default();
             for (number, report) in sample::report().items.into_iter().enumerate() {
                 let item = ItemId(number);
-                let wanted = Arc::clone(&report.wanted);
+                let sync::Wish::Tag(wanted) = report.wanted.clone() else { continue };
                 lines.hear(&Event::ItemStarted { item, wanted });
                 if report.outcome == Outcome::Copied {
                     lines.hear(&Event::CopyStarted { item, blobs: 3, bytes: 74_450_396 });

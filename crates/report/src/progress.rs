@@ -201,7 +201,8 @@ mod tests {
         let progress = Progress::new(target);
         let item = ItemId(0);
         let report = sample::item("nginx:1.27", 1, Outcome::Copied);
-        let (wanted, digest) = (Arc::clone(&report.wanted), sample::SOURCE);
+        let wanted = sample::wanted("nginx:1.27", 1);
+        let digest = sample::SOURCE;
         progress.hear(&Event::RunStarted { items: 2 });
         progress.hear(&Event::ItemStarted { item, wanted });
         progress.hear(&Event::CopyStarted { item, blobs: 2, bytes: 4096 });

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use oci::{Host, Location};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sync::{Outcome, RunReport};
+use sync::{Outcome, RunReport, Wish};
 
 use crate::ErrorSide;
 use crate::words::count;
@@ -60,7 +60,8 @@ pub fn planned_pulls(report: &RunReport) -> BTreeMap<Host, usize> {
     let mut seen = HashSet::new();
     let mut planned = BTreeMap::new();
     for item in report.items.iter().filter(|item| item.outcome == Outcome::WouldCopy) {
-        if let Location::Registry { host, repository } = &item.wanted.source.location
+        if let Wish::Tag(wanted) = &item.wanted
+            && let Location::Registry { host, repository } = &wanted.source.location
             && seen.insert((host, repository, item.source_digest))
         {
             *planned.entry(host.clone()).or_default() += 1;
@@ -169,8 +170,9 @@ mod tests {
     #[test]
     fn content_is_pulled_once_for_all_its_targets() {
         let mut again = sample::item("a:1", 2, Outcome::WouldCopy);
-        std::sync::Arc::make_mut(&mut again.wanted).target =
-            "b.example/a:1".parse::<oci::Reference>().unwrap().try_into().unwrap();
+        let mut wanted = sync::Wanted::clone(&sample::wanted("a:1", 2));
+        wanted.target = "b.example/a:1".parse::<oci::Reference>().unwrap().try_into().unwrap();
+        again.wanted = std::sync::Arc::new(wanted).into();
         let report = sample::report_of(vec![
             sample::item("a:1", 1, Outcome::WouldCopy),
             again,

@@ -55,7 +55,7 @@ pub(crate) fn item(name: &str, line: usize, outcome: Outcome) -> ItemReport {
         O::WouldCopy | O::SourceMissing | O::Refused | O::Failed | O::Deferred => None,
     };
     ItemReport {
-        wanted: wanted(name, line),
+        wanted: wanted(name, line).into(),
         outcome,
         source_digest: has_source.then_some(SOURCE),
         target_digest: target,

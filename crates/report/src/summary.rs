@@ -70,8 +70,8 @@ fn urgency(item: &ItemReport) -> Option<u8> {
 
 fn paragraph(item: &ItemReport, view: &View) -> String {
     let title = painted(style(item.outcome), words::outcome(item.outcome), view);
-    let mut text = format!("{title}: {}", item.wanted.target);
-    if let Some(origin) = &item.wanted.origin {
+    let mut text = format!("{title}: {}", item.wanted.target());
+    if let Some(origin) = item.wanted.origin() {
         text.push_str(&format!(" ({origin})"));
     }
     text.push('\n');
@@ -79,14 +79,14 @@ fn paragraph(item: &ItemReport, view: &View) -> String {
         text.push_str(&drift(item, view));
     }
     if item.outcome == Outcome::SourceLost && item.failure.is_none() {
-        text.push_str(&format!("  {} is no longer at the source", item.wanted.source));
+        text.push_str(&format!("  {} is no longer at the source", item.wanted.source()));
         match item.target_digest {
             Some(digest) => text.push_str(&format!("; the target still has {digest}\n")),
             None => text.push_str("; the target still has it\n"),
         }
     }
     if let Some(failure) = &item.failure {
-        text.push_str(&format!("  from {}\n", item.wanted.source));
+        text.push_str(&format!("  from {}\n", item.wanted.source()));
         text.push_str(&format!("  {failure}\n"));
         text.push_str(&hint_line(next_step(failure), view));
     }
@@ -104,14 +104,13 @@ fn drift(item: &ItemReport, view: &View) -> String {
         }
     }
     text.push_str("  the target was left as it is\n");
-    match (&item.wanted.origin, item.pin_line(), item.target_digest) {
+    match (item.wanted.origin(), item.pin_line(), item.pinned()) {
         (Some(origin), Some(pin), _) => {
             let hint = format!("to keep what the target has, write in {origin}:");
             text.push_str(&hint_line(&hint, view));
             text.push_str(&format!("    {}\n", painted(CYAN, &pin, view)));
         }
-        (None, _, Some(digest)) => {
-            let pinned = item.wanted.pinned_to(digest);
+        (None, _, Some(pinned)) => {
             text.push_str(&hint_line(&format!("what the target has is {pinned}"), view));
         }
         _ => {}
@@ -274,8 +273,9 @@ mod tests {
     #[test]
     fn drift_of_a_single_copy_has_no_file_to_edit() {
         let mut item = sample::item("python:3.14", 1, Outcome::Drift);
-        let wanted = std::sync::Arc::make_mut(&mut item.wanted);
+        let mut wanted = sync::Wanted::clone(&sample::wanted("python:3.14", 1));
         wanted.origin = None;
+        item.wanted = std::sync::Arc::new(wanted).into();
         insta::assert_snapshot!(summary(&sample::report_of(vec![item]), &[], &PLAIN));
     }
 

@@ -39,7 +39,7 @@ fn rows(items: &[&ItemReport], view: &View) -> String {
     for item in items {
         let digest = item.target_digest.or(item.source_digest);
         table.add_row([
-            Cell::new(&item.wanted.target),
+            Cell::new(item.wanted.target()),
             outcome(item.outcome, view),
             Cell::new(digest.map_or_else(|| "-".to_owned(), words::short_digest)),
             Cell::new(size(item.transferred.copied)),
@@ -48,7 +48,24 @@ fn rows(items: &[&ItemReport], view: &View) -> String {
             Cell::new(words::time(item.duration)),
         ]);
     }
-    match view.width {
+    laid_out(table, &Layout { width: view.width, colour: view.colour, wraps: 0, numbers_from: 3 })
+}
+
+/// How a table is laid out.
+pub(crate) struct Layout {
+    /// The width to keep to, in columns; none where a line may be as long as it likes.
+    pub(crate) width: Option<u16>,
+    /// Whether to colour.
+    pub(crate) colour: bool,
+    /// The column that gives way where the table is too wide.
+    pub(crate) wraps: usize,
+    /// The first column of numbers.
+    pub(crate) numbers_from: usize,
+}
+
+/// The lines of a table, each with a line end.
+pub(crate) fn laid_out(mut table: Table, layout: &Layout) -> String {
+    match layout.width {
         Some(width) => {
             table.set_width(width);
             table.set_content_arrangement(ContentArrangement::Dynamic);
@@ -58,7 +75,7 @@ fn rows(items: &[&ItemReport], view: &View) -> String {
             table.set_content_arrangement(ContentArrangement::Disabled);
         }
     }
-    if view.colour {
+    if layout.colour {
         table.enforce_styling();
     } else {
         table.force_no_tty();
@@ -66,10 +83,10 @@ fn rows(items: &[&ItemReport], view: &View) -> String {
     for (number, column) in table.column_iter_mut().enumerate() {
         let left = if number == 0 { 0 } else { 1 };
         column.set_padding((left, 1));
-        if number > 0 {
+        if number != layout.wraps {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
-        if number > 2 {
+        if number >= layout.numbers_from {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }

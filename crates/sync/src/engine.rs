@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use oci::Location;
+use registry::TagList;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -98,10 +100,10 @@ impl Stop {
 
 /// The engine of one run.
 pub struct Engine {
-    source: registry::Client,
+    pub(crate) source: registry::Client,
     target: registry::Client,
-    options: Options,
-    listener: Arc<dyn Listener>,
+    pub(crate) options: Options,
+    pub(crate) listener: Arc<dyn Listener>,
 }
 
 impl Engine {
@@ -119,6 +121,16 @@ impl Engine {
     ///
     /// One item that fails never stops the others, unless [`Options::fail_fast`].
     pub async fn run(&self, wanted: Vec<Wanted>, stop: &Stop) -> RunReport {
+        self.run_knowing(wanted, Vec::new(), stop).await
+    }
+
+    /// As [`Engine::run`], where these tags of sources were listed already.
+    pub(crate) async fn run_knowing(
+        &self,
+        wanted: Vec<Wanted>,
+        listed: Vec<(Location, TagList)>,
+        stop: &Stop,
+    ) -> RunReport {
         let started = Instant::now();
         let fail_fast = CancellationToken::new();
         self.listener.hear(&Event::RunStarted { items: wanted.len() });
@@ -133,7 +145,7 @@ impl Engine {
             schedule: Schedule::new(self.options.transfers),
             copies: Semaphore::new(self.options.copies.max(1)),
             first_looks: FirstLooks::default(),
-            tag_lists: TagLists::new(&wanted),
+            tag_lists: TagLists::new(&wanted, listed),
             fallback_tags: FallbackTags::default(),
             options: self.options.clone(),
             listener: Arc::clone(&self.listener),
@@ -207,7 +219,7 @@ fn ended_well(outcome: Outcome) -> bool {
 }
 
 /// The report of an item that has none.
-fn not_walked(wanted: Arc<Wanted>, class: Class, why: &str) -> ItemReport {
+pub(crate) fn not_walked(wanted: Arc<Wanted>, class: Class, why: &str) -> ItemReport {
     let failure = Failure::new(Side::Source, class, why);
     let mut report = ItemReport::new(wanted, Outcome::Deferred);
     report.failure = Some(failure.with_hint("run again: what is done is not done twice"));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oci::Digest;
 
-use crate::{Decision, ItemReport, Wanted, Way};
+use crate::{Decision, ItemReport, TagSelection, Wanted, Way};
 
 /// An item's number within its run, from 0 in the order wanted.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -14,6 +14,20 @@ pub struct ItemId(pub usize);
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
+    /// Rules have selected tags; the run begins when all have.
+    Selected {
+        /// The rules, and what they are for.
+        selection: Arc<TagSelection>,
+        /// How many tags the source has.
+        tags: usize,
+        /// How many of them are wanted.
+        selected: usize,
+    },
+    /// What should have been selected was not: an item ends before the run begins.
+    NotSelected {
+        /// What became of it.
+        report: Arc<ItemReport>,
+    },
     /// The run begins.
     RunStarted {
         /// How many items are wanted.

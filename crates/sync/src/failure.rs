@@ -38,6 +38,8 @@ pub enum Class {
     Protocol,
     /// A local file or folder could not be read or written.
     Storage,
+    /// The rules that select tags do not fit the tags that are there.
+    Selection,
     /// The run was stopped before it was done.
     Interrupted,
     /// The run's deadline came before it was done.

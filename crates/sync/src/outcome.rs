@@ -1,11 +1,10 @@
 //! [`ItemReport`] and [`RunReport`]: what became of each wanted item.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use oci::Digest;
 
-use crate::{Class, Failure, Wanted};
+use crate::{Class, Failure, Wish};
 
 /// The one thing that became of an item.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -68,7 +67,7 @@ impl Transferred {
 #[derive(Clone, Debug)]
 pub struct ItemReport {
     /// What was wanted.
-    pub wanted: Arc<Wanted>,
+    pub wanted: Wish,
     /// What became of it.
     pub outcome: Outcome,
     /// The digest at the source, as far as it was learned.
@@ -86,9 +85,9 @@ pub struct ItemReport {
 }
 
 impl ItemReport {
-    pub(crate) fn new(wanted: Arc<Wanted>, outcome: Outcome) -> Self {
+    pub(crate) fn new(wanted: impl Into<Wish>, outcome: Outcome) -> Self {
         Self {
-            wanted,
+            wanted: wanted.into(),
             outcome,
             source_digest: None,
             target_digest: None,
@@ -109,14 +108,17 @@ impl ItemReport {
         self.failure = Some(failure);
     }
 
-    /// For drift: the line of the sync file that pins what the target has.
-    pub fn pin_line(&self) -> Option<String> {
-        match (self.outcome, self.target_digest) {
-            (Outcome::Drift, Some(digest)) => {
-                Some(format!("- source: \"{}\"", self.wanted.pinned_to(digest)))
-            }
+    /// For drift: the source, pinned to what the target has.
+    pub fn pinned(&self) -> Option<String> {
+        match (&self.wanted, self.outcome, self.target_digest) {
+            (Wish::Tag(wanted), Outcome::Drift, Some(digest)) => Some(wanted.pinned_to(digest)),
             _ => None,
         }
+    }
+
+    /// For drift: the line of the sync file that pins what the target has.
+    pub fn pin_line(&self) -> Option<String> {
+        self.pinned().map(|source| format!("- source: \"{source}\""))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use oci::{Digest, Location, Tag};
+use registry::TagList;
 use tokio::sync::OnceCell;
 
 use crate::place::Place;
@@ -27,6 +28,22 @@ pub(crate) struct Tags {
 }
 
 impl Tags {
+    fn kept_of(listed: TagList, wanted: Option<&HashSet<Tag>>) -> Self {
+        let is_kept = |tag: &Tag| {
+            tag.as_str().starts_with("sha256-")
+                || tag.as_str().starts_with("sha512-")
+                || wanted.is_some_and(|wanted| wanted.contains(tag))
+        };
+        let are_none = listed.tags.is_empty();
+        let digests = listed.digests;
+        let kept = listed.tags.into_iter().filter(is_kept);
+        let kept = kept.map(|tag| {
+            let digest = digests.get(&tag).copied();
+            (tag, digest)
+        });
+        Self { kept: kept.collect(), are_none }
+    }
+
     /// Whether the repository has this tag, which is wanted there or named after a digest.
     pub(crate) fn contains(&self, tag: &Tag) -> bool {
         self.kept.contains_key(tag)
@@ -47,8 +64,8 @@ impl Tags {
 pub(crate) const COSIGN_KINDS: [&str; 3] = ["sig", "att", "sbom"];
 
 impl TagLists {
-    /// The lists of a run in which this is wanted.
-    pub(crate) fn new(wanted: &[Arc<Wanted>]) -> Self {
+    /// The lists of a run in which this is wanted, and for which these sources were listed already.
+    pub(crate) fn new(wanted: &[Arc<Wanted>], listed: Vec<(Location, TagList)>) -> Self {
         let mut tags: HashMap<(Side, Location), HashSet<Tag>> = HashMap::new();
         for wanted in wanted {
             let (source, target) = (&wanted.source, &wanted.target);
@@ -59,7 +76,13 @@ impl TagLists {
                 tags.entry(place).or_default().insert(tag.clone());
             }
         }
-        Self { wanted: tags, lists: Mutex::default() }
+        let known = listed.into_iter().map(|(location, list)| {
+            let key = (Side::Source, location);
+            let known = Tags::kept_of(list, tags.get(&key));
+            (key, Arc::new(OnceCell::new_with(Some(Ok(Arc::new(known))))))
+        });
+        let lists = Mutex::new(known.collect());
+        Self { wanted: tags, lists }
     }
 
     /// How many tags of a place the run is about.
@@ -75,20 +98,7 @@ impl TagLists {
         };
         let read = || async {
             let listed = place.tags().await?;
-            let wanted = self.wanted.get(&place.key());
-            let is_kept = |tag: &Tag| {
-                tag.as_str().starts_with("sha256-")
-                    || tag.as_str().starts_with("sha512-")
-                    || wanted.is_some_and(|wanted| wanted.contains(tag))
-            };
-            let are_none = listed.tags.is_empty();
-            let digests = listed.digests;
-            let kept = listed.tags.into_iter().filter(is_kept);
-            let kept = kept.map(|tag| {
-                let digest = digests.get(&tag).copied();
-                (tag, digest)
-            });
-            Ok(Arc::new(Tags { kept: kept.collect(), are_none }))
+            Ok(Arc::new(Tags::kept_of(listed, self.wanted.get(&place.key()))))
         };
         list.get_or_init(read).await.clone()
     }

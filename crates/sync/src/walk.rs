@@ -21,7 +21,7 @@ use crate::schedule::Schedule;
 use crate::tag_lists::TagLists;
 use crate::{
     Class, Decision, Event, Failure, ItemId, ItemReport, Listener, Mode, Options, Outcome, Side,
-    SourceState, Stop, TargetState, copy, decide, late, verify,
+    SourceState, Stop, TargetState, Wish, copy, decide, late, verify,
 };
 
 /// What all walks of a run share.
@@ -66,7 +66,7 @@ pub(crate) async fn group(
         let Ok(target) = target else { continue };
         let Err(failure) = target.finish().await else { continue };
         let was_written = |report: &ItemReport| {
-            report.wanted.target.location == location
+            matches!(&report.wanted, Wish::Tag(wanted) if wanted.target.location == location)
                 && matches!(report.outcome, Outcome::Copied | Outcome::SourceMoved)
         };
         for (_, report) in reports.iter_mut().filter(|(_, report)| was_written(report)) {

@@ -1,8 +1,10 @@
-//! [`Wanted`]: one tag that the target is to have.
+//! [`Wanted`]: one tag that the target is to have. [`TagSelection`]: those that rules select.
 
 use std::fmt;
+use std::sync::Arc;
 
-use oci::{Digest, Source, Target};
+use oci::{Digest, Location, Selection, Source, Tag, Target};
+use tagrules::Rules;
 
 /// One wanted item: this source, under that tag.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -15,6 +17,31 @@ pub struct Wanted {
     pub target: Target,
     /// The place in a sync file that asked for it; none for a single copy.
     pub origin: Option<Origin>,
+}
+
+/// The tags of a source that rules select, each under its own name. Which these are is known when
+/// the source was asked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TagSelection {
+    /// The repository that the tags are of.
+    pub source: Location,
+    /// The source as its author wrote it.
+    pub written: String,
+    /// Which of its tags.
+    pub rules: Rules,
+    /// The repository that is to hold them.
+    pub target: Location,
+    /// The place in a sync file that asked for them.
+    pub origin: Option<Origin>,
+}
+
+/// What an item is about.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Wish {
+    /// A tag.
+    Tag(Arc<Wanted>),
+    /// Tags that could not be selected, so that none of them is known.
+    Selection(Arc<TagSelection>),
 }
 
 /// A place in a sync file.
@@ -31,6 +58,59 @@ impl Wanted {
     pub fn pinned_to(&self, digest: Digest) -> String {
         let name = self.written.split('@').next().unwrap_or_default();
         format!("{name}@{digest}")
+    }
+}
+
+impl TagSelection {
+    /// One of its tags, as a wanted item.
+    pub(crate) fn wanted(&self, tag: Tag) -> Wanted {
+        Wanted {
+            source: Source {
+                location: self.source.clone(),
+                selection: Selection::Tag(tag.clone()),
+            },
+            written: format!("{}:{tag}", self.written),
+            target: Target { location: self.target.clone(), tag },
+            origin: self.origin.clone(),
+        }
+    }
+}
+
+impl Wish {
+    /// Where the content comes from, as text; without a tag where none is known.
+    pub fn source(&self) -> String {
+        match self {
+            Self::Tag(wanted) => wanted.source.to_string(),
+            Self::Selection(selection) => selection.source.to_string(),
+        }
+    }
+
+    /// Where it goes, as text; without a tag where none is known.
+    pub fn target(&self) -> String {
+        match self {
+            Self::Tag(wanted) => wanted.target.to_string(),
+            Self::Selection(selection) => selection.target.to_string(),
+        }
+    }
+
+    /// The place in a sync file that asked for it.
+    pub fn origin(&self) -> Option<&Origin> {
+        match self {
+            Self::Tag(wanted) => wanted.origin.as_ref(),
+            Self::Selection(selection) => selection.origin.as_ref(),
+        }
+    }
+}
+
+impl From<Arc<Wanted>> for Wish {
+    fn from(wanted: Arc<Wanted>) -> Self {
+        Self::Tag(wanted)
+    }
+}
+
+impl From<Arc<TagSelection>> for Wish {
+    fn from(selection: Arc<TagSelection>) -> Self {
+        Self::Selection(selection)
     }
 }
 

@@ -11,17 +11,22 @@ use crate::Failure;
 impl Place {
     /// All tags; none where there is no such repository.
     pub(crate) async fn tags(&self) -> Result<TagList, Failure> {
+        self.tags_if_there().await.map(Option::unwrap_or_default)
+    }
+
+    /// All tags; `None` where there is no such repository.
+    pub(crate) async fn tags_if_there(&self) -> Result<Option<TagList>, Failure> {
         let tags = match &self.store {
-            Store::Registry(remote) => {
-                let list = remote.client.tags().await.map_err(self.registry())?;
-                return Ok(list.unwrap_or_default());
+            Store::Registry(remote) => return remote.client.tags().await.map_err(self.registry()),
+            Store::Layout(layout) if !layout.exists().await.map_err(self.layout())? => {
+                return Ok(None);
             }
             Store::Layout(layout) => layout.tags().await.map_err(self.layout())?,
             Store::Archive(archive) => archive.tags().await.map_err(self.layout())?,
             Store::Growing(archive) => archive.tags().await.map_err(self.layout())?,
-            Store::Nothing => Vec::new(),
+            Store::Nothing => return Ok(None),
         };
-        Ok(TagList { tags, digests: BTreeMap::new() })
+        Ok(Some(TagList { tags, digests: BTreeMap::new() }))
     }
 
     /// Whether its list of tags tells what they point at.

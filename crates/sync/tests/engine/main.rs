@@ -14,4 +14,5 @@ mod personalities;
 mod places;
 mod referrers;
 mod rig;
+mod selection;
 mod stopping;

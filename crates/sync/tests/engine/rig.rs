@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use oci::{Digest, Manifest, Reference, RegistryKind, Repository, Tag};
 use registry::{AnonymousEverywhere, Client, RegistrySettings, RetryPolicy, Settings};
-use sync::{Engine, Event, ItemReport, Mode, Options, Outcome, RunReport, Stop, Wanted};
+use sync::{
+    Engine, Event, ItemReport, Mode, Options, Outcome, RunReport, Stop, TagSelection, Wanted,
+};
 use testkit::Registry;
 use testkit::image::MadeImage;
 
@@ -67,6 +69,16 @@ impl Rig {
         self.run_with(self.client(), wanted).await
     }
 
+    /// Runs named tags together with what rules select.
+    pub(crate) async fn run_all(
+        &self,
+        named: Vec<Wanted>,
+        selections: Vec<TagSelection>,
+    ) -> RunReport {
+        let engine = self.engine(self.client());
+        engine.run_selecting(named, selections, &self.stop).await
+    }
+
     fn client(&self) -> Client {
         let registries = [&self.source, &self.target].map(|registry| {
             (registry.host(), RegistrySettings { kind: self.kind, ..Default::default() })
@@ -81,11 +93,13 @@ impl Rig {
     }
 
     async fn run_with(&self, source: Client, wanted: Vec<Wanted>) -> RunReport {
+        self.engine(source).run(wanted, &self.stop).await
+    }
+
+    fn engine(&self, source: Client) -> Engine {
         let heard = Arc::clone(&self.heard);
         let listener = move |event: &Event| heard.lock().unwrap().push(event.clone());
         Engine::new(source, self.client(), self.options.clone(), Arc::new(listener))
-            .run(wanted, &self.stop)
-            .await
     }
 
     pub(crate) async fn run_one(&self, wanted: Wanted) -> ItemReport {

@@ -1,0 +1,264 @@
+//! From rules to wanted tags, before the walk: each source repository is listed once, and what its
+//! tags become is decided by a pure function ([`expand`]).
+//!
+//! Rules that select nothing, too much, or what another entry wants from elsewhere end the items
+//! that are concerned, and no others.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use futures::StreamExt;
+use oci::{Location, Source, Tag, Target};
+use registry::TagList;
+use tagrules::SelectionError;
+use tokio::time::Instant;
+
+use crate::engine::{Engine, Stop, not_walked};
+use crate::place::Places;
+use crate::{
+    Class, Event, Failure, ItemReport, Origin, Outcome, RunReport, Side, TagSelection, Wanted, Wish,
+};
+
+type Lists = HashMap<Location, Result<TagList, Failure>>;
+
+impl Engine {
+    /// As [`Engine::run`], with the tags that `selections` want after those that are named. Where
+    /// both want a tag from the same repository, the entry that names it goes first: it may pin it.
+    ///
+    /// The tags of a repository are listed once. A selection that cannot be made is one item of the
+    /// report, in its place, and the others go on, unless [`crate::Options::fail_fast`].
+    pub async fn run_selecting(
+        &self,
+        named: Vec<Wanted>,
+        selections: Vec<TagSelection>,
+        stop: &Stop,
+    ) -> RunReport {
+        if selections.is_empty() {
+            return self.run(named, stop).await;
+        }
+        let started = Instant::now();
+        let selections: Vec<Arc<TagSelection>> = selections.into_iter().map(Arc::new).collect();
+        let lists = self.list(&selections, stop).await;
+        let mut items = expand(named, &selections, &lists);
+        self.tell(&items, &selections, &lists);
+        if self.options.fail_fast {
+            put_off(&mut items);
+        }
+        let mut wanted = Vec::new();
+        let ended: Vec<Option<ItemReport>> = items
+            .into_iter()
+            .map(|item| match item {
+                Item::Wanted(item, _) => {
+                    wanted.push(item);
+                    None
+                }
+                Item::Ended(report) => Some(report),
+            })
+            .collect();
+        // What the walk looks for in a list, it need not ask for again.
+        let listed = lists.into_iter().filter_map(|(location, tags)| Some((location, tags.ok()?)));
+        let report = self.run_knowing(wanted, listed.collect(), stop).await;
+        let mut walked = report.items.into_iter();
+        let items = ended.into_iter().filter_map(|ended| ended.or_else(|| walked.next())).collect();
+        RunReport { items, duration: started.elapsed(), interrupted: report.interrupted }
+    }
+
+    /// The tags of every source, each listed once.
+    async fn list(&self, selections: &[Arc<TagSelection>], stop: &Stop) -> Lists {
+        let places = Places::new(self.source.clone(), self.source.clone(), true);
+        let locations: HashSet<&Location> = selections.iter().map(|one| &one.source).collect();
+        let listed = futures::stream::iter(locations)
+            .map(|location| {
+                let places = &places;
+                async move {
+                    let tags = tokio::select! {
+                        biased;
+                        () = stop.begin_nothing.cancelled() => Err(not_listed(stop)),
+                        tags = list(places, location) => tags,
+                    };
+                    (location.clone(), tags)
+                }
+            })
+            .buffer_unordered(self.options.concurrency.max(1));
+        listed.collect().await
+    }
+
+    fn tell(&self, items: &[Item], selections: &[Arc<TagSelection>], lists: &Lists) {
+        for selection in selections {
+            let Some(Ok(tags)) = lists.get(&selection.source) else { continue };
+            let (mut selected, mut failed) = (0, false);
+            for item in items {
+                match item {
+                    Item::Wanted(_, Some(one)) => {
+                        selected += usize::from(Arc::ptr_eq(one, selection));
+                    }
+                    Item::Ended(report) => {
+                        failed |= report.wanted == Wish::Selection(Arc::clone(selection));
+                    }
+                    Item::Wanted(_, None) => {}
+                }
+            }
+            if !failed {
+                let (selection, tags) = (Arc::clone(selection), tags.tags.len());
+                self.listener.hear(&Event::Selected { selection, tags, selected });
+            }
+        }
+        for item in items {
+            if let Item::Ended(report) = item {
+                let report = Arc::new(report.clone());
+                self.listener.hear(&Event::NotSelected { report });
+            }
+        }
+    }
+}
+
+/// All tags of a repository, a layout or an archive, for whoever wants to see them before a run.
+///
+/// # Errors
+/// Where it cannot be read or is not there.
+pub async fn tags(source: &registry::Client, location: &Location) -> Result<Vec<Tag>, Failure> {
+    let places = Places::new(source.clone(), source.clone(), true);
+    list(&places, location).await.map(|list| list.tags)
+}
+
+async fn list(places: &Places, location: &Location) -> Result<TagList, Failure> {
+    let place = places.open(Side::Source, location).await?;
+    place.tags_if_there().await?.ok_or_else(|| {
+        Failure::new(Side::Source, Class::NotFound, format!("there is no `{location}`"))
+            .with_hint("check the spelling; private repositories often answer so to strangers")
+    })
+}
+
+/// What becomes of an entry before the walk.
+enum Item {
+    /// To be walked; with the selection that it comes from, where it is not named.
+    Wanted(Wanted, Option<Arc<TagSelection>>),
+    /// At its end already.
+    Ended(ItemReport),
+}
+
+/// Named items first, then those of each selection, no target tag twice.
+fn expand(named: Vec<Wanted>, selections: &[Arc<TagSelection>], lists: &Lists) -> Vec<Item> {
+    let mut items: Vec<Item> = named.into_iter().map(|wanted| Item::Wanted(wanted, None)).collect();
+    for selection in selections {
+        let tags = match lists.get(&selection.source) {
+            Some(Ok(list)) => tagrules::select(&selection.rules, list.tags.clone())
+                .map_err(|error| does_not_fit(selection, &error)),
+            Some(Err(failure)) => Err(failure.clone()),
+            // Every source was listed.
+            None => continue,
+        };
+        match tags {
+            Ok(tags) => items.extend(
+                tags.into_iter()
+                    .map(|tag| Item::Wanted(selection.wanted(tag), Some(Arc::clone(selection)))),
+            ),
+            Err(failure) => {
+                let mut report = ItemReport::new(Arc::clone(selection), Outcome::Failed);
+                let stopped = failure.class == Class::Interrupted;
+                report.fail(failure);
+                if stopped {
+                    report.outcome = Outcome::Deferred;
+                }
+                items.push(Item::Ended(report));
+            }
+        }
+    }
+    settle_targets(items)
+}
+
+/// What every target tag is wanted from; where that is not one source, nothing is written to it.
+fn settle_targets(items: Vec<Item>) -> Vec<Item> {
+    let mut sources: HashMap<Target, Vec<(Source, Option<Origin>)>> = HashMap::new();
+    let mut once = Vec::with_capacity(items.len());
+    for item in items {
+        if let Item::Wanted(wanted, selection) = &item {
+            let sources = sources.entry(wanted.target.clone()).or_default();
+            let is_known = sources.iter().any(|(known, _)| is_same_tag(known, &wanted.source));
+            if is_known && selection.is_some() {
+                continue;
+            }
+            sources.push((wanted.source.clone(), wanted.origin.clone()));
+        }
+        once.push(item);
+    }
+    // The sync file's own check sees to the entries that name their tags.
+    let conflicts: HashSet<Target> = once
+        .iter()
+        .filter_map(|item| match item {
+            Item::Wanted(wanted, Some(_)) => Some(&wanted.target),
+            _ => None,
+        })
+        .filter(|target| sources.get(target).is_some_and(|sources| sources.len() > 1))
+        .cloned()
+        .collect();
+    let settled = once.into_iter().map(|item| match item {
+        Item::Wanted(wanted, _) if conflicts.contains(&wanted.target) => {
+            let sources = sources.get(&wanted.target).map(Vec::as_slice).unwrap_or_default();
+            let failure = wanted_twice(&wanted.target, sources);
+            let mut report = ItemReport::new(Arc::new(wanted), Outcome::Failed);
+            report.fail(failure);
+            Item::Ended(report)
+        }
+        item => item,
+    });
+    settled.collect()
+}
+
+/// Whether both are one tag of one repository, pinned or not.
+fn is_same_tag(one: &Source, other: &Source) -> bool {
+    let tag = one.selection.tag();
+    one.location == other.location && tag.is_some() && tag == other.selection.tag()
+}
+
+fn wanted_twice(target: &Target, sources: &[(Source, Option<Origin>)]) -> Failure {
+    let sources: Vec<String> = sources
+        .iter()
+        .map(|(source, origin)| match origin {
+            Some(origin) => format!("`{source}` ({origin})"),
+            None => format!("`{source}`"),
+        })
+        .collect();
+    let message = format!("`{target}` is wanted from several sources: {}", sources.join(", "));
+    Failure::new(Side::Source, Class::Selection, message)
+        .with_hint("exclude the tag from all but one, or give another `destination`")
+}
+
+fn does_not_fit(selection: &TagSelection, error: &SelectionError) -> Failure {
+    let explain = format!("image-syncer tags {} {}", selection.source, selection.rules);
+    let explain = explain.trim_end();
+    let hint = match error {
+        SelectionError::NoTags => {
+            "check the spelling; `allowEmpty: true` in `tags` takes it as it is".to_owned()
+        }
+        SelectionError::Empty { .. } => {
+            format!("`{explain}` says why; `allowEmpty: true` in `tags` takes it as it is")
+        }
+        SelectionError::TooMany { .. } => {
+            format!("`{explain}` lists them; narrow the rules, or raise `maxTags`")
+        }
+    };
+    Failure::new(Side::Source, Class::Selection, error.to_string()).with_hint(hint)
+}
+
+fn not_listed(stop: &Stop) -> Failure {
+    let (class, why) = match stop.is_at_deadline() {
+        true => (Class::Deadline, "the deadline came before its tags were listed"),
+        false => (Class::Interrupted, "the run was stopped before its tags were listed"),
+    };
+    Failure::new(Side::Source, class, why).with_hint("run again: what is done is not done twice")
+}
+
+/// After a failure, in a run that ends at the first one: begins nothing.
+fn put_off(items: &mut [Item]) {
+    if !items.iter().any(|item| matches!(item, Item::Ended(_))) {
+        return;
+    }
+    for item in items {
+        if let Item::Wanted(wanted, _) = item {
+            let why = "another item failed before its turn came, and --fail-fast was asked for";
+            let report = not_walked(Arc::new(wanted.clone()), Class::Interrupted, why);
+            *item = Item::Ended(report);
+        }
+    }
+}
