@@ -7,8 +7,9 @@ use oci::{Host, Location, Selection, Tag, Target};
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::Document;
+use crate::image::Wants;
 use crate::registry::RegistryEntry;
-use crate::sync_file::SyncFile;
+use crate::sync_file::{SyncFile, TagSelection};
 use crate::text::Text;
 use crate::yaml::Span;
 
@@ -31,8 +32,14 @@ pub(crate) fn combine(texts: &[Text], documents: Vec<Document>) -> (SyncFile, Ve
             joined.add_registry(&mut found, At { text: index, span }, host, entry);
         }
         for entry in document.images {
-            let mut image = entry.image;
             let at = At { text: index, span: entry.span };
+            let mut image = match entry.wants {
+                Wants::Image(image) => image,
+                Wants::Tags(selection) => {
+                    joined.add_selection(&mut found, at, selection);
+                    continue;
+                }
+            };
             let mut spans = entry.target_spans.into_iter();
             let source = (comparable(&image.source.location), image.source.selection.clone());
             image.targets.retain(|target| {
@@ -56,6 +63,8 @@ struct Joined<'t> {
     texts: &'t [Text],
     sync_file: SyncFile,
     targets: HashMap<(Location, Tag), (At, (Location, Selection))>,
+    /// Where each of `sync_file.selections` stands.
+    selections: Vec<At>,
     registries: HashMap<Host, At>,
 }
 
@@ -87,6 +96,33 @@ impl Joined<'_> {
                 .help("give one of them another `tag` or `destination`")
         });
         false
+    }
+
+    /// Selections of one source may overlap, also at the target: what they give is not known here.
+    /// Only the very same is said to be there twice.
+    fn add_selection(&mut self, found: &mut Vec<Diagnostic>, at: At, selection: TagSelection) {
+        let is_same = |one: &TagSelection| {
+            comparable(&one.source) == comparable(&selection.source)
+                && one.rules == selection.rules
+                && one.targets == selection.targets
+        };
+        match self.sync_file.selections.iter().position(is_same) {
+            Some(first) => {
+                let first = self.selections.get(first).copied().unwrap_or(at);
+                let message = "the same tags are selected twice from the same source";
+                let warning =
+                    Diagnostic::warning(Code::DuplicateImage, Some(self.place(at)), message);
+                found.push(
+                    warning
+                        .label("again here; they are copied once")
+                        .related(self.place(first), "first here"),
+                );
+            }
+            None => {
+                self.sync_file.selections.push(selection);
+                self.selections.push(at);
+            }
+        }
     }
 
     fn add_registry(

@@ -91,6 +91,12 @@ codes! {
     DigestInDestination = "digest-in-destination",
     /// `tag` and the destination name different tags.
     ConflictingTags = "conflicting-tags",
+    /// A tag or a digest where `tags` selects tags.
+    TagWithTags = "tag-with-tags",
+    /// A range of versions that is not one.
+    InvalidRange = "invalid-range",
+    /// A pattern that is neither a glob nor a regex.
+    InvalidPattern = "invalid-pattern",
     /// An image that has nowhere to go.
     NoTarget = "no-target",
     /// A target that cannot be written as a name.

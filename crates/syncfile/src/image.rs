@@ -4,16 +4,23 @@ use oci::{InvalidName, Location, Platform, Reference, Selection, Source, Tag, Ta
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::reader::{Field, Mapping, Reader, Spanned};
-use crate::sync_file::{Image, Origin};
+use crate::sync_file::{Image, Origin, TagSelection};
+use crate::tag_selection::{self, Around};
 use crate::target_name::{self, Prefix};
 use crate::yaml::{Content, Node, Span};
 use crate::{pending, text};
 
-/// An image, and where each of its targets stands.
+/// What an entry wants, and where each of its targets stands.
 pub(crate) struct Entry {
-    pub(crate) image: Image,
+    pub(crate) wants: Wants,
     pub(crate) span: Span,
     pub(crate) target_spans: Vec<Span>,
+}
+
+/// What an entry wants.
+pub(crate) enum Wants {
+    Image(Image),
+    Tags(TagSelection),
 }
 
 /// What an entry needs to know of its file.
@@ -41,9 +48,6 @@ pub(crate) fn read(
     let tag = keys.get("tag").and_then(|field| reader.text_or_null(field));
     let destinations = destinations(reader, &mut keys);
     let selects = keys.get("tags");
-    if let Some(field) = selects {
-        pending::tag_selection(reader, field);
-    }
     refuse_unsupported(reader, &mut keys);
     warn_of_amd64_only(reader, &mut keys);
     keys.close(reader);
@@ -51,10 +55,13 @@ pub(crate) fn read(
     let before = reader.found.len();
     let source = source?;
     let reference = parse_reference(reader, &source);
-    let tag = tag.map(|tag| (parse_tag(reader, &tag), tag.span));
-    if selects.is_some() {
-        return None;
+    if let Some(field) = selects {
+        let tag = tag.map(|tag| tag.span);
+        let around = Around { span, source: &source, reference, tag, destinations };
+        let (selection, target_spans) = tag_selection::read(reader, field, around, surroundings)?;
+        return Some(Entry { wants: Wants::Tags(selection), span, target_spans });
     }
+    let tag = tag.map(|tag| (parse_tag(reader, &tag), tag.span));
     let reference = reference?;
     let Some(selection) = selection(&reference) else {
         let error = match tag {
@@ -91,9 +98,14 @@ pub(crate) fn read(
     if reader.found.len() > before || targets.is_empty() {
         return None;
     }
+    let origin = origin(reader, span);
+    let image = Image { source, written, targets, origin };
+    Some(Entry { wants: Wants::Image(image), span, target_spans })
+}
+
+pub(crate) fn origin(reader: &Reader<'_>, span: Span) -> Origin {
     let place = reader.text.place(span);
-    let origin = Origin { file: place.file, line: place.line, column: place.column };
-    Some(Entry { image: Image { source, written, targets, origin }, span, target_spans })
+    Origin { file: place.file, line: place.line, column: place.column }
 }
 
 /// What the target is called: `tag`, else the source's tag.
@@ -103,7 +115,7 @@ struct Name {
 }
 
 /// What an image says about where it goes.
-enum Destinations {
+pub(crate) enum Destinations {
     None,
     Said(Vec<Spanned<String>>),
     Wrong,
@@ -200,13 +212,29 @@ fn by_prefix(
     name: &Name,
     surroundings: &mut Surroundings<'_>,
 ) -> Vec<(Target, Span)> {
+    let is_named = matches!(reference.location, Location::Registry { .. });
+    if is_named && target_tag(reader, name, source.span).is_none() {
+        return Vec::new();
+    }
+    locations_by_prefix(reader, source, reference, surroundings)
+        .into_iter()
+        .filter_map(|(location, span)| Some((Target { location, tag: name.tag.clone()? }, span)))
+        .collect()
+}
+
+/// The repositories below the prefixes of the file or of the command line.
+pub(crate) fn locations_by_prefix(
+    reader: &mut Reader<'_>,
+    source: &Spanned<String>,
+    reference: &Reference,
+    surroundings: &mut Surroundings<'_>,
+) -> Vec<(Location, Span)> {
     if !matches!(reference.location, Location::Registry { .. }) {
         let message = "an image from a layout or an archive has no name to make a target from";
         let error = reader.error(Code::NoTarget, source.span, message);
         reader.push(error.help("add `destination: HOST/REPOSITORY`"));
         return Vec::new();
     }
-    let Some(tag) = target_tag(reader, name, source.span) else { return Vec::new() };
     let Some(prefixes) = surroundings.prefixes else {
         surroundings.without_target.push(source.span);
         return Vec::new();
@@ -215,7 +243,7 @@ fn by_prefix(
     let mut targets = Vec::new();
     for prefix in prefixes {
         match prefix.target(&path) {
-            Ok(location) => targets.push((Target { location, tag: tag.clone() }, source.span)),
+            Ok(location) => targets.push((location, source.span)),
             Err(error) => {
                 let message = "the target's name would not be valid";
                 let problem = reader.error(Code::InvalidTarget, source.span, message);
@@ -226,13 +254,11 @@ fn by_prefix(
     targets
 }
 
-/// A destination that is said.
-fn destination(
+/// A destination that is said, with or without a tag.
+pub(crate) fn destination_reference(
     reader: &mut Reader<'_>,
     text: &Spanned<String>,
-    name: &Name,
-    source: Span,
-) -> Option<Target> {
+) -> Option<Reference> {
     let reference = parse_reference(reader, text)?;
     if reference.digest.is_some() {
         let error = reader.error(
@@ -256,6 +282,17 @@ fn destination(
             .push(error.help(format!("if Docker Hub is meant, write `docker.io/{}`", text.value)));
         return None;
     }
+    Some(reference)
+}
+
+/// A destination that is said.
+fn destination(
+    reader: &mut Reader<'_>,
+    text: &Spanned<String>,
+    name: &Name,
+    source: Span,
+) -> Option<Target> {
+    let reference = destination_reference(reader, text)?;
     let tag = match (reference.tag, &name.tag) {
         (Some(tag), Some(renamed)) if name.renames && tag != *renamed => {
             let message = format!("the destination's tag is `{tag}`, but `tag` says `{renamed}`");
@@ -331,7 +368,7 @@ fn nearest_tag(text: &str) -> Option<Tag> {
 }
 
 /// A place that the file names: its paths begin at the file's folder.
-fn in_file(text: &text::Text, location: Location) -> Location {
+pub(crate) fn in_file(text: &text::Text, location: Location) -> Location {
     match location {
         Location::Layout(folder) => Location::Layout(text.resolve(&folder)),
         Location::Archive(file) => Location::Archive(text.resolve(&file)),

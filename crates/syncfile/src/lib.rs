@@ -5,7 +5,8 @@
 //! with its place, the line it stands in and what would be right. No registry is asked.
 //!
 //! A text walks through these modules: `input` (files to texts), `yaml` (text to a tree),
-//! `reader` (shape), `document`, `image` and `registry` (meaning), `combine` (all files together).
+//! `reader` (shape), `document`, `image`, `tag_selection` and `registry` (meaning), `combine` (all
+//! files together).
 
 mod combine;
 mod diagnostic;
@@ -19,6 +20,7 @@ mod registry;
 mod schema;
 mod secret;
 mod sync_file;
+mod tag_selection;
 mod target_name;
 mod text;
 mod yaml;
@@ -28,7 +30,7 @@ pub use input::Input;
 pub use registry::{Auth, ClientCertificate, RegistryEntry};
 pub use schema::schema;
 pub use secret::{Secret, SecretError};
-pub use sync_file::{Image, Origin, SyncFile};
+pub use sync_file::{Image, Origin, SyncFile, TagSelection};
 
 use std::path::Path;
 
@@ -67,7 +69,7 @@ pub fn load(inputs: &[Input], defaults: &Defaults) -> Result<Loaded, Diagnostics
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         return Err(Diagnostics::new(found));
     }
-    if sync_file.images.is_empty() && found.is_empty() {
+    if sync_file.is_empty() && found.is_empty() {
         let message = "there is no image in what was given";
         found.push(Diagnostic::warning(Code::EmptyList, None, message));
     }

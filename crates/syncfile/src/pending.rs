@@ -1,44 +1,11 @@
 //! What is in the format but not in this version: its shape is checked, then it is refused.
 
-use crate::diagnostic::Code;
 use crate::reader::{Field, Mapping, Reader};
 use crate::yaml::{Content, Node};
 
 /// What to do without signing.
 pub(crate) const NO_SIGNING: &str =
     "images are copied with the signatures they have; write `sign: false`, or remove the key";
-
-/// `tags` of an image: a rule that selects tags.
-pub(crate) fn tag_selection(reader: &mut Reader<'_>, field: Field<'_>) {
-    if let Content::List(_) = field.node.content {
-        let error = reader.error(
-            Code::WrongType,
-            field.key_span,
-            "`tags` of an image is a rule, not a list of tags",
-        );
-        reader.push(error.help("write an entry for each tag: `- source: NAME:TAG`"));
-        return;
-    }
-    if let Some(mut keys) = Mapping::open(reader, field.node, "`tags`") {
-        for key in ["semver", "per"] {
-            if let Some(field) = keys.get(key) {
-                reader.text(field);
-            }
-        }
-        for key in ["include", "exclude"] {
-            if let Some(field) = keys.get(key) {
-                reader.one_or_more(field);
-            }
-        }
-        for key in ["latest", "maxTags"] {
-            if let Some(field) = keys.get(key) {
-                reader.count(field);
-            }
-        }
-        keys.close(reader);
-    }
-    reader.not_supported(field, "write an entry for each tag: `- source: NAME:TAG`");
-}
 
 /// A list of ECR repositories, below `repositories` or as the whole file.
 pub(crate) fn repositories(reader: &mut Reader<'_>, items: &[Node]) {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use oci::{Host, Source, Target};
+use oci::{Host, Location, Source, Target};
+use tagrules::Rules;
 
 use crate::registry::RegistryEntry;
 
@@ -13,8 +14,18 @@ use crate::registry::RegistryEntry;
 pub struct SyncFile {
     /// The images, in the order of the files. No target is in there twice.
     pub images: Vec<Image>,
+    /// The rules that select tags, in the order of the files. Which tags these are is not known
+    /// here; some may be targets of other entries as well.
+    pub selections: Vec<TagSelection>,
     /// How registries are reached, where a default does not fit.
     pub registries: BTreeMap<Host, RegistryEntry>,
+}
+
+impl SyncFile {
+    /// Whether no image is wanted.
+    pub fn is_empty(&self) -> bool {
+        self.images.is_empty() && self.selections.is_empty()
+    }
 }
 
 /// One image and where it goes.
@@ -27,6 +38,21 @@ pub struct Image {
     /// Where it goes, at least one place; it is the same content everywhere.
     pub targets: Vec<Target>,
     /// Where it is asked for.
+    pub origin: Origin,
+}
+
+/// The tags of a source that rules select, and where they go.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TagSelection {
+    /// Where they come from.
+    pub source: Location,
+    /// The source as it stands in the file.
+    pub written: String,
+    /// Which tags.
+    pub rules: Rules,
+    /// Where they go, at least one place, each under its own name.
+    pub targets: Vec<Location>,
+    /// Where they are asked for.
     pub origin: Origin,
 }
 

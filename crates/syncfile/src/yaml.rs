@@ -242,6 +242,9 @@ fn syntax_error(text: &str, error: &ScanError) -> Problem {
         ErrorKind::UnknownAnchor | ErrorKind::MissingAnchorOrAliasName => {
             Some("a text that begins with `*` or `&` must be quoted")
         }
+        ErrorKind::InvalidBlockScalarHeader => {
+            Some("a text that begins with `>` or `|` must be quoted")
+        }
         ErrorKind::MappingValueNotAllowed => Some(
             "is the line indented as its neighbours are? a text that contains `: ` must be quoted",
         ),

@@ -16,6 +16,12 @@ fn told(loaded: &Loaded) -> String {
             writeln!(text, "  -> {target}").expect("a string takes it");
         }
     }
+    for one in &loaded.sync_file.selections {
+        writeln!(text, "{}  {}  {}", one.origin, one.source, one.rules).expect("a string takes it");
+        for target in &one.targets {
+            writeln!(text, "  -> {target}").expect("a string takes it");
+        }
+    }
     for warning in &loaded.warnings {
         write!(text, "\n{warning}\n").expect("a string takes it");
     }
@@ -32,7 +38,7 @@ fn lists_as_people_have_them_load() {
     assert!(!files.is_empty());
     for file in files {
         let name = file.file_stem().expect("a name").to_string_lossy().into_owned();
-        let own = ["with-prefix", "pairs", "anchors"].contains(&name.as_str());
+        let own = ["with-prefix", "pairs", "anchors", "tag-selections"].contains(&name.as_str());
         let prefix = (!own).then(|| "europe-docker.pkg.dev/kyma-project/prod/external/".to_owned());
         let defaults = Defaults { target_repo_prefixes: prefix.into_iter().collect() };
         let loaded = load(&[Input::Path(file)], &defaults);
