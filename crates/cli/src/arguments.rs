@@ -5,6 +5,7 @@ mod doctor;
 mod referrers;
 mod run;
 mod serve;
+mod tags;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -16,6 +17,7 @@ pub(crate) use run::{
     PrefixArguments, RunArguments, SourceLost, SyncArguments, VerifyArguments, positive, time,
 };
 pub(crate) use serve::ServeArguments;
+pub(crate) use tags::{RulesArguments, TagsArguments, part, pattern, range};
 
 use crate::environment::boolean;
 
@@ -61,6 +63,7 @@ pub(crate) enum Command {
     Check(CheckArguments),
     Copy(CopyArguments),
     Doctor(DoctorArguments),
+    Tags(TagsArguments),
     Serve(ServeArguments),
     Schema(SchemaArguments),
     Completions(CompletionsArguments),
@@ -146,6 +149,8 @@ pub(crate) enum Format {
     Report,
     /// What `doctor --output json` writes
     Doctor,
+    /// What `tags --output json` writes
+    Tags,
 }
 
 /// Print a completion script for a shell

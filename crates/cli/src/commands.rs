@@ -9,6 +9,7 @@ mod plan;
 mod schema;
 mod serve;
 mod sync;
+mod tags;
 mod verify;
 
 use std::ffi::OsString;
@@ -45,6 +46,7 @@ pub(crate) fn main(
         Some(Command::Verify(typed)) => block_on(verify::execute(typed, &context)),
         Some(Command::Copy(typed)) => block_on(copy::execute(typed, &context)),
         Some(Command::Doctor(typed)) => block_on(doctor::execute(typed, &context)),
+        Some(Command::Tags(typed)) => block_on(tags::execute(typed, &context)),
         Some(Command::Serve(typed)) => block_on(serve::execute(typed, &context)),
         Some(Command::Check(typed)) => check::execute(typed, &context),
         Some(Command::Schema(typed)) => schema::execute(typed, &context),
@@ -98,7 +100,8 @@ fn stray_boolean(typed: &[OsString]) -> Option<CliError> {
     let mut words = typed.iter().map(|word| word.to_str()).peekable();
     while let Some(word) = words.next() {
         let flag = word.filter(|word| {
-            ["--dry-run", "--debug", "--fail-fast", "--push", "--verbose"].contains(word)
+            ["--dry-run", "--debug", "--fail-fast", "--push", "--verbose", "--allow-empty"]
+                .contains(word)
         });
         let value = words.peek().copied().flatten().filter(|value| boolean(value).is_ok());
         if let (Some(flag), Some(value)) = (flag, value) {

@@ -63,6 +63,13 @@ pub(crate) const SPARSE: Variable = variable("sparse", "SYNCER_SPARSE");
 pub(crate) const HTPASSWD: Variable = variable("htpasswd", "SYNCER_HTPASSWD");
 pub(crate) const TLS_CERTIFICATE: Variable = variable("tls-certificate", "SYNCER_TLS_CERTIFICATE");
 pub(crate) const TLS_KEY: Variable = variable("tls-key", "SYNCER_TLS_KEY");
+pub(crate) const SEMVER: Variable = variable("semver", "SYNCER_SEMVER");
+pub(crate) const INCLUDE: Variable = variable("include", "SYNCER_INCLUDE");
+pub(crate) const EXCLUDE: Variable = variable("exclude", "SYNCER_EXCLUDE");
+pub(crate) const LATEST: Variable = variable("latest", "SYNCER_LATEST");
+pub(crate) const PER: Variable = variable("per", "SYNCER_PER");
+pub(crate) const MAX_TAGS: Variable = variable("max-tags", "SYNCER_MAX_TAGS");
+pub(crate) const ALLOW_EMPTY: Variable = variable("allow-empty", "SYNCER_ALLOW_EMPTY");
 
 /// Every variable that stands in for a flag.
 pub(crate) const VARIABLES: &[Variable] = &[
@@ -96,6 +103,13 @@ pub(crate) const VARIABLES: &[Variable] = &[
     HTPASSWD,
     TLS_CERTIFICATE,
     TLS_KEY,
+    SEMVER,
+    INCLUDE,
+    EXCLUDE,
+    LATEST,
+    PER,
+    MAX_TAGS,
+    ALLOW_EMPTY,
 ];
 
 /// Set to anything, it takes all colours away (<https://no-color.org>).

@@ -1,6 +1,7 @@
 //! [`CliError`]: what keeps a command from being done at all, in words for a person.
 
-use report::ExitStatus;
+use report::{ExitStatus, next_step};
+use sync::Failure;
 
 /// An error that ends a command before its work, or in place of it.
 #[derive(Debug)]
@@ -31,6 +32,12 @@ impl CliError {
     /// The system would not do something that should have worked.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self { status: ExitStatus::ItemFailed, ..Self::usage(message) }
+    }
+
+    /// A registry or a disk would not do what the command needs.
+    pub(crate) fn of(failure: &Failure) -> Self {
+        let status = ExitStatus::of_failure(failure);
+        Self { status, ..Self::usage(&failure.message) }.hint(next_step(failure))
     }
 
     /// As [`CliError::usage`], with a text that looks as it should already.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use indicatif::ProgressDrawTarget;
 use jiff::Timestamp;
 use report::{Document, ExitStatus, Lines, Progress, Rules, RunFacts, View, summary};
-use sync::{Engine, Listener, Mode, Options, RunReport, Stop, Wanted};
+use sync::{Engine, Listener, Mode, Options, RunReport, Stop, TagSelection, Wanted};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -60,8 +60,10 @@ impl Context<'_> {
 pub(crate) struct Job<'a> {
     /// What is done with decisions.
     pub(crate) mode: Mode,
-    /// What is wanted.
+    /// The tags that are wanted by name.
     pub(crate) wanted: Vec<Wanted>,
+    /// The tags that are wanted by rules.
+    pub(crate) selections: Vec<TagSelection>,
     /// Who is asked.
     pub(crate) peers: Peers<'a>,
     /// Whether a plan with something to do has an exit code of its own.
@@ -78,7 +80,7 @@ impl Job<'_> {
     /// # Errors
     /// Only what keeps it from running, or its result from being told.
     pub(crate) async fn run(self, context: &Context<'_>) -> Result<ExitStatus, CliError> {
-        let Self { mode, wanted, peers, pending_has_code, settings, show } = self;
+        let Self { mode, wanted, selections, peers, pending_has_code, settings, show } = self;
         let deadline = settings.deadline.map(|time| Instant::now() + time);
         let limits = Limits { concurrency: settings.concurrency, deadline };
         let clients = Clients::new(&peers, mode == Mode::Sync, limits, context.environment)?;
@@ -100,7 +102,7 @@ impl Job<'_> {
         let started_at = Timestamp::now();
         let (source, target) = (clients.source.clone(), clients.target.clone());
         let engine = Engine::new(source, target, options, show.listener());
-        let report = engine.run(wanted, &stop).await;
+        let report = engine.run_selecting(wanted, selections, &stop).await;
         show.end();
 
         let rules = Rules {

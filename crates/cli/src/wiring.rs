@@ -7,7 +7,7 @@ use credentials::{Credentials, Login};
 use oci::{Host, Location};
 use registry::{Client, RegistrySettings, Settings};
 use report::{ErrorSide, Pulls, RegistryUse};
-use sync::{Origin, RunReport, Wanted};
+use sync::{Origin, RunReport, TagSelection, Wanted};
 use syncfile::{Auth, RegistryEntry, Secret, SyncFile};
 use tokio::time::Instant;
 
@@ -218,8 +218,7 @@ pub(crate) fn registries(clients: &Clients, plan: Option<&RunReport>) -> Vec<Reg
 pub(crate) fn wanted(sync_file: &SyncFile) -> Vec<Wanted> {
     let mut wanted = Vec::new();
     for image in &sync_file.images {
-        let origin =
-            Origin { file: image.origin.file.display().to_string(), line: image.origin.line };
+        let origin = origin(&image.origin);
         for target in &image.targets {
             wanted.push(Wanted {
                 source: image.source.clone(),
@@ -232,13 +231,32 @@ pub(crate) fn wanted(sync_file: &SyncFile) -> Vec<Wanted> {
     wanted
 }
 
-/// The hosts that a credential for the target is for.
+/// One for each target of each entry with `tags`.
+pub(crate) fn selections(sync_file: &SyncFile) -> Vec<TagSelection> {
+    let of_one = |one: &syncfile::TagSelection| {
+        let (one, origin) = (one.clone(), origin(&one.origin));
+        one.targets.into_iter().map(move |target| TagSelection {
+            source: one.source.clone(),
+            written: one.written.clone(),
+            rules: one.rules.clone(),
+            target,
+            origin: Some(origin.clone()),
+        })
+    };
+    sync_file.selections.iter().flat_map(of_one).collect()
+}
+
+fn origin(origin: &syncfile::Origin) -> Origin {
+    Origin { file: origin.file.display().to_string(), line: origin.line }
+}
+
+/// The hosts that a credential for the target is for, of all `targets`.
 ///
 /// Where prefixes were given beside the sync file, only their hosts: a list that others may edit
 /// must not be able to send the token anywhere by naming a destination.
-pub(crate) fn login_hosts(prefixes: &[String], wanted: &[Wanted]) -> BTreeSet<Host> {
+pub(crate) fn login_hosts(prefixes: &[String], targets: &BTreeSet<Host>) -> BTreeSet<Host> {
     if prefixes.is_empty() {
-        return target_hosts(wanted);
+        return targets.clone();
     }
     prefixes
         .iter()
@@ -248,8 +266,10 @@ pub(crate) fn login_hosts(prefixes: &[String], wanted: &[Wanted]) -> BTreeSet<Ho
 }
 
 /// The registries of the targets.
-pub(crate) fn target_hosts(wanted: &[Wanted]) -> BTreeSet<Host> {
-    wanted.iter().filter_map(|item| host(&item.target.location)).cloned().collect()
+pub(crate) fn target_hosts(wanted: &[Wanted], selections: &[TagSelection]) -> BTreeSet<Host> {
+    let of_tags = wanted.iter().map(|item| &item.target.location);
+    let of_selections = selections.iter().map(|one| &one.target);
+    of_tags.chain(of_selections).filter_map(host).cloned().collect()
 }
 
 fn host(location: &Location) -> Option<&Host> {
@@ -275,9 +295,10 @@ mod tests {
     #[test]
     fn a_credential_is_shown_only_where_it_was_meant_for() {
         let wanted = [item("a.io/x:1"), item("evil.example/x:1"), item("oci:folder:1")];
+        let targets = target_hosts(&wanted, &[]);
         let hosts = |prefixes: &[&str]| {
             let prefixes: Vec<String> = prefixes.iter().map(ToString::to_string).collect();
-            let hosts = login_hosts(&prefixes, &wanted);
+            let hosts = login_hosts(&prefixes, &targets);
             hosts.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(hosts(&["a.io/mirror/"]), ["a.io"]);

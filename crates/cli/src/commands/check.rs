@@ -1,6 +1,7 @@
 //! `check`: are the sync files right? Asks no registry.
 
 use report::ExitStatus;
+use syncfile::SyncFile;
 
 use super::sync::load;
 use crate::arguments::CheckArguments;
@@ -15,8 +16,9 @@ pub(crate) fn execute(
     context.log_lines()?;
     let list = ListSettings::of_check(typed, context.environment)?;
     let loaded = load(&list, context)?;
-    let images = loaded.sync_file.images.len();
-    let targets: usize = loaded.sync_file.images.iter().map(|image| image.targets.len()).sum();
+    let SyncFile { images, selections, .. } = &loaded.sync_file;
+    let targets = images.iter().map(|image| image.targets.len());
+    let targets: usize = targets.chain(selections.iter().map(|one| one.targets.len())).sum();
     let count = |number: usize, noun: &str| match number {
         1 => format!("1 {noun}"),
         _ => format!("{number} {noun}s"),
@@ -25,9 +27,13 @@ pub(crate) fn execute(
         0 => String::new(),
         number => format!(", {}", count(number, "warning")),
     };
+    let selections = match selections.len() {
+        0 => String::new(),
+        number => format!(", {}", count(number, "tag selection")),
+    };
     context.result(&format!(
-        "ok: {}, {}{warnings}\n",
-        count(images, "image"),
+        "ok: {}{selections}, {}{warnings}\n",
+        count(images.len(), "image"),
         count(targets, "target")
     ))?;
     Ok(ExitStatus::Success)

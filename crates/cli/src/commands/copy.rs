@@ -23,8 +23,10 @@ pub(crate) async fn execute(
     let show = Show::begin(&settings, context)?;
     let wanted = vec![single(typed)?];
     let login = target_login(&typed.login, context)?;
-    let login_hosts = wiring::login_hosts(&[], &wanted);
+    let login_hosts = wiring::target_hosts(&wanted, &[]);
     let peers = Peers { registries: &BTreeMap::new(), login: login.as_ref(), login_hosts };
-    let job = Job { mode, wanted, peers, pending_has_code: false, settings: &settings, show };
+    let selections = Vec::new();
+    let (pending_has_code, settings) = (false, &settings);
+    let job = Job { mode, wanted, selections, peers, pending_has_code, settings, show };
     job.run(context).await
 }

@@ -18,6 +18,7 @@ pub(crate) fn execute(
         Format::SyncFile => syncfile::schema().to_owned(),
         Format::Report => json(report::json_schema())?,
         Format::Doctor => json(report::diagnosis_schema())?,
+        Format::Tags => json(report::tags_json_schema())?,
     };
     context.result(&format!("{}\n", schema.trim_end()))?;
     Ok(ExitStatus::Success)

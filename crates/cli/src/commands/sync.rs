@@ -48,9 +48,11 @@ impl List<'_> {
         let login = target_login(self.login, context)?;
         let Loaded { sync_file, .. } = load(&list, context)?;
         let wanted = wiring::wanted(&sync_file);
-        let login_hosts = wiring::login_hosts(&list.prefixes, &wanted);
+        let selections = wiring::selections(&sync_file);
+        let target_hosts = wiring::target_hosts(&wanted, &selections);
+        let login_hosts = wiring::login_hosts(&list.prefixes, &target_hosts);
         if login.is_some() {
-            for host in wiring::target_hosts(&wanted).difference(&login_hosts) {
+            for host in target_hosts.difference(&login_hosts) {
                 context.warn(&format!(
                     "the credential given for the target is not shown to {host}, which is the host \
                      of no --target-repo-prefix; docker config is asked instead"
@@ -58,7 +60,8 @@ impl List<'_> {
             }
         }
         let peers = Peers { registries: &sync_file.registries, login: login.as_ref(), login_hosts };
-        let job = Job { mode, wanted, peers, pending_has_code, settings: &settings, show };
+        let settings = &settings;
+        let job = Job { mode, wanted, selections, peers, pending_has_code, settings, show };
         job.run(context).await
     }
 }

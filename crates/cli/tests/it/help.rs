@@ -17,6 +17,7 @@ async fn every_command_has_help() {
         "check",
         "copy",
         "doctor",
+        "tags",
         "serve",
         "schema",
         "completions",
@@ -58,6 +59,7 @@ async fn schemas_are_the_ones_in_the_repository() {
         (&["schema"][..], "sync-file"),
         (&["schema", "sync-file"], "sync-file"),
         (&["schema", "report"], "report"),
+        (&["schema", "tags"], "tags"),
     ] {
         let path = format!("{}/../../schema/{file}.schema.json", env!("CARGO_MANIFEST_DIR"));
         let done = program.run(arguments).await;

@@ -16,5 +16,6 @@ mod secrets;
 mod serve;
 mod signals;
 mod sync_file;
+mod tags;
 mod usage;
 mod walk;

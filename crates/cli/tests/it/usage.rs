@@ -48,6 +48,14 @@ async fn what_is_typed_wrong() {
             "serve mirror --tls-key key.pem",
             "serve mirror --htpasswd missing",
             "man apply",
+            "tags",
+            "tags nginx:1.27",
+            "tags nginx --semver latest",
+            "tags nginx --include ^v.*$",
+            "tags nginx --exclude /(/",
+            "tags nginx --latest 0",
+            "tags nginx --per minor",
+            "tags nginx --latest 1 --per day",
         ],
     )
     .await;
