@@ -63,6 +63,11 @@ impl Workbench {
         self.folder.path()
     }
 
+    /// The certificate of the authority that secured servers have theirs from.
+    pub fn certificate_authority(&self) -> &Path {
+        self.authority.certificate()
+    }
+
     /// Images to work with.
     pub fn images(&self) -> Images<'_> {
         Images::new(&self.tools)
