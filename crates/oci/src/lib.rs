@@ -2,10 +2,12 @@
 //!
 //! A name is parsed once ([`Reference`], [`Host`], [`Repository`], [`Tag`], [`Digest`],
 //! [`Platform`]); what was parsed needs no further check. A [`Manifest`] keeps the bytes it was
-//! read from, and only those bytes are ever pushed. Nothing here does I/O.
+//! read from, and only those bytes are ever pushed; the one that is made here is a part of an index
+//! ([`subset`]). Nothing here does I/O.
 
 mod descriptor;
 mod digest;
+mod extent;
 mod host;
 mod manifest;
 mod media_type;
@@ -14,11 +16,13 @@ mod platform;
 mod reference;
 mod registry_kind;
 mod repository;
+pub mod subset;
 mod tag;
 mod wanted;
 
 pub use descriptor::{DataError, Descriptor};
 pub use digest::{Algorithm, Digest, Hasher, Mismatch, Verifier};
+pub use extent::{Extent, Platforms};
 pub use host::Host;
 pub use manifest::{Content, Image, Index, MANIFEST_SIZE_LIMIT, Manifest, ManifestError};
 pub use media_type::MediaType;
@@ -27,5 +31,6 @@ pub use platform::Platform;
 pub use reference::{Location, Reference, Selector, Written};
 pub use registry_kind::RegistryKind;
 pub use repository::Repository;
+pub use subset::SubsetError;
 pub use tag::Tag;
 pub use wanted::{Selection, Source, Target};
