@@ -328,6 +328,7 @@ pub(crate) fn single(typed: &CopyArguments) -> Result<sync::Wanted, CliError> {
     Ok(sync::Wanted {
         source: source.try_into().map_err(invalid)?,
         written: typed.source.clone(),
+        extent: oci::Extent::Whole,
         target: target.try_into().map_err(invalid)?,
         origin: None,
     })

@@ -223,6 +223,7 @@ pub(crate) fn wanted(sync_file: &SyncFile) -> Vec<Wanted> {
             wanted.push(Wanted {
                 source: image.source.clone(),
                 written: image.written.clone(),
+                extent: oci::Extent::Whole,
                 target: target.clone(),
                 origin: Some(origin.clone()),
             });
@@ -287,6 +288,7 @@ mod tests {
         Wanted {
             source: "nginx:1".parse::<oci::Reference>().unwrap().try_into().unwrap(),
             written: "nginx:1".into(),
+            extent: oci::Extent::Whole,
             target: target.parse::<oci::Reference>().unwrap().try_into().unwrap(),
             origin: None,
         }

@@ -32,7 +32,7 @@ pub enum SubsetError {
     #[error("it is no index")]
     NoIndex,
     /// Nothing in the index is for these platforms.
-    #[error("it has no {}; it has {}", joined(missing), joined(there))]
+    #[error("the index has no {}; it has {}", joined(missing), joined(there))]
     Missing {
         /// The platforms that are not there.
         missing: Vec<String>,
@@ -40,10 +40,10 @@ pub enum SubsetError {
         there: Vec<String>,
     },
     /// There is an index in the index that does not say what it is for.
-    #[error("it has another index in it, {0}, that names no platform")]
+    #[error("the index has another index in it, {0}, that names no platform")]
     Nested(Digest),
     /// What was made is no manifest that registries take, such as one that is too large.
-    #[error("the index with these platforms cannot be made: {0}")]
+    #[error("an index of these platforms cannot be made: {0}")]
     Unmakeable(#[from] ManifestError),
 }
 
@@ -386,17 +386,20 @@ mod tests {
         ]);
         let told = |texts: &[&str]| of(&source, &platforms(texts)).unwrap_err().to_string();
         let there = "it has windows/amd64, linux/arm/v6";
-        assert_eq!(told(&["linux/arm"]), format!("it has no linux/arm/v7; {there}"));
+        assert_eq!(told(&["linux/arm"]), format!("the index has no linux/arm/v7; {there}"));
         assert_eq!(
             told(&["linux/arm/v6", "linux/s390x", "linux/386"]),
-            format!("it has no linux/386, linux/s390x; {there}")
+            format!("the index has no linux/386, linux/s390x; {there}")
         );
-        assert_eq!(told(&["unknown/unknown"]), format!("it has no unknown/unknown; {there}"));
+        assert_eq!(
+            told(&["unknown/unknown"]),
+            format!("the index has no unknown/unknown; {there}")
+        );
         let image = image(&source, &"linux/amd64".parse().unwrap()).unwrap_err();
-        assert_eq!(image.to_string(), format!("it has no linux/amd64; {there}"));
+        assert_eq!(image.to_string(), format!("the index has no linux/amd64; {there}"));
         let empty = list(&[child("none", None)]);
         let told = of(&empty, &platforms(&["linux/amd64"])).unwrap_err().to_string();
-        assert_eq!(told, "it has no linux/amd64; it has nothing that names a platform");
+        assert_eq!(told, "the index has no linux/amd64; it has nothing that names a platform");
     }
 
     #[test]

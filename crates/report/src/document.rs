@@ -79,6 +79,10 @@ pub struct Item {
     pub source: String,
     /// The tag that is to hold it; a repository without a tag where tags could not be selected.
     pub target: String,
+    /// The only platforms that were wanted of the source; left out where all of it was. Then the
+    /// target's digest is not the source's: it is that of a part of the source's index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<String>,
     /// The place in a sync file that asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
@@ -320,6 +324,7 @@ impl From<&ItemReport> for Item {
             kind: Kind::Image,
             source: item.wanted.source(),
             target: item.wanted.target(),
+            platforms: item.wanted.extent().platforms().map(ToString::to_string).collect(),
             origin: item
                 .wanted
                 .origin()
@@ -421,6 +426,16 @@ mod tests {
     #[test]
     fn the_document_is_what_it_was() {
         insta::assert_snapshot!(document().to_json().unwrap());
+    }
+
+    #[test]
+    fn the_platforms_are_told_where_not_all_are_wanted() {
+        let mut report = sample::report();
+        let wanted = std::sync::Arc::make_mut(&mut report.items[0].wanted);
+        wanted.extent = oci::Extent::Image("linux/amd64".parse().unwrap());
+        let items = Document::new(&sample::facts(), &report, ExitStatus::Drift).items;
+        assert_eq!(items[0].platforms, ["linux/amd64"]);
+        assert_eq!(items[1].platforms, [""; 0]);
     }
 
     #[test]

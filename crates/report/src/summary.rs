@@ -2,6 +2,7 @@
 //! then one line.
 
 use anstyle::{AnsiColor, Style};
+use oci::Extent;
 use sync::{Class, ItemReport, Mode, Outcome, RunReport};
 
 use crate::hint::next_step;
@@ -111,7 +112,11 @@ fn drift(item: &ItemReport, view: &View) -> String {
             text.push_str(&format!("    {}\n", painted(CYAN, &pin, view)));
         }
         (None, _, Some(pinned)) => {
-            text.push_str(&hint_line(&format!("what the target has is {pinned}"), view));
+            let what = match item.wanted.extent() {
+                Extent::Whole => "what the target has is",
+                Extent::Platforms(_) | Extent::Image(_) => "what the target has is a part of",
+            };
+            text.push_str(&hint_line(&format!("{what} {pinned}"), view));
         }
         _ => {}
     }
@@ -277,6 +282,21 @@ mod tests {
         wanted.origin = None;
         item.wanted = std::sync::Arc::new(wanted).into();
         insta::assert_snapshot!(summary(&sample::report_of(vec![item]), &[], &PLAIN));
+    }
+
+    #[test]
+    fn drift_of_a_part_names_what_it_is_a_part_of_or_nothing() {
+        let mut item = sample::item("python:3.14", 6, Outcome::Drift);
+        let wanted = std::sync::Arc::make_mut(&mut item.wanted);
+        wanted.extent = Extent::Image("linux/amd64".parse().unwrap());
+        let told = |item: &ItemReport| summary(&sample::report_of(vec![item.clone()]), &PLAIN);
+        assert!(!told(&item).contains("hint:"), "{}", told(&item));
+        item.part_of = Some(sample::SOURCE);
+        let line = format!("    - source: \"python:3.14@{}\"\n", sample::SOURCE);
+        assert!(told(&item).contains(&line), "{}", told(&item));
+        std::sync::Arc::make_mut(&mut item.wanted).origin = None;
+        let line = format!("what the target has is a part of python:3.14@{}\n", sample::SOURCE);
+        assert!(told(&item).contains(&line), "{}", told(&item));
     }
 
     #[test]

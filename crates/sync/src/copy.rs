@@ -2,7 +2,7 @@
 //! reads them back.
 
 use futures::future::{join, join_all};
-use oci::{Manifest, Selector, Tag};
+use oci::{Digest, Manifest, Selector, Tag};
 
 use crate::carry::{Carrier, Parts, Root};
 use crate::closure::Closure;
@@ -11,7 +11,7 @@ use crate::destination::Destination;
 use crate::item::Item;
 use crate::place::{Place, Tagged};
 use crate::walk::Walk;
-use crate::{Class, Failure, Outcome, Side, closure};
+use crate::{Class, Failure, Outcome, Side, closure, subset};
 
 /// Brings an image to every target that lacks it, under the tags that are wanted there. Each of the
 /// items has come to its end afterwards.
@@ -21,11 +21,13 @@ use crate::{Class, Failure, Outcome, Side, closure};
 pub(crate) async fn image(
     walk: &Walk,
     source: &Place,
-    root: Manifest,
+    root: subset::Root,
     wanting: &[(&Item, &Place)],
 ) {
-    let closure = match closure::read(source, Side::Source, root, walk.options.foreign_layers).await
-    {
+    let is_at_source = |node: &Digest| !root.is_made || *node != root.manifest.digest();
+    let foreign_layers = walk.options.foreign_layers;
+    let closure = closure::read(source, Side::Source, root.manifest.clone(), foreign_layers).await;
+    let closure = match closure {
         Ok(closure) => closure,
         Err(failure) => {
             wanting.iter().for_each(|(item, _)| item.ends(Err(failure.clone())));
@@ -36,7 +38,11 @@ pub(crate) async fn image(
     let to: Vec<&Destination<'_>> = destinations.iter().collect();
     let search = Search::new(walk, source);
     // The root first: of several problems, one with the root is told.
-    let nodes = closure.levels.iter().rev().flatten().map(Manifest::digest).collect();
+    let nodes = closure.levels.iter().rev().flatten().map(Manifest::digest);
+    let nodes = nodes.filter(is_at_source).collect();
+    if let Some(note) = subset::left_behind(walk, source, &root).await {
+        wanting.iter().for_each(|(item, _)| item.report().notes.push(note.clone()));
+    }
     let carrier = Carrier { walk, source };
     let brought = async {
         to.iter().for_each(|destination| destination.announce(&closure));

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use oci::{Location, Source};
+use oci::{Extent, Location, Source};
 
 use crate::{ItemId, Wanted};
 
-/// Items with the same source, in the order wanted.
+/// Items that want the same of the same source, in the order wanted.
 pub(crate) type SameSource = Vec<(ItemId, Arc<Wanted>)>;
 
 /// The items of a run, in groups that can be walked independently of each other; within a group
@@ -43,10 +43,10 @@ pub(crate) fn of(wanted: &[Arc<Wanted>]) -> Vec<Vec<SameSource>> {
 }
 
 fn by_source(wanted: &[Arc<Wanted>]) -> Vec<SameSource> {
-    let mut sources: HashMap<&Source, usize> = HashMap::new();
+    let mut sources: HashMap<(&Source, &Extent), usize> = HashMap::new();
     let mut lists: Vec<SameSource> = Vec::new();
     for (number, wanted) in wanted.iter().enumerate() {
-        let list = *sources.entry(&wanted.source).or_insert_with(|| {
+        let list = *sources.entry((&wanted.source, &wanted.extent)).or_insert_with(|| {
             lists.push(Vec::new());
             lists.len() - 1
         });
@@ -66,7 +66,7 @@ fn archive(wanted: &Wanted) -> Option<&Path> {
 
 #[cfg(test)]
 mod tests {
-    use oci::Reference;
+    use oci::{Extent, Reference};
 
     use super::*;
 
@@ -76,6 +76,7 @@ mod tests {
             Arc::new(Wanted {
                 source: parse(source).try_into().unwrap(),
                 written: (*source).to_owned(),
+                extent: Extent::Whole,
                 target: parse(target).try_into().unwrap(),
                 origin: None,
             })

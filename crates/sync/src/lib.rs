@@ -27,6 +27,7 @@ mod outcome;
 mod place;
 mod referrers;
 mod schedule;
+mod subset;
 mod tag_lists;
 mod tee;
 mod transfer;

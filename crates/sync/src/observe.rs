@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use oci::{Digest, Location, Manifest, Selection, Selector, Tag};
+use oci::{Digest, Extent, Location, Manifest, Selection, Selector, Tag};
 use tokio::sync::OnceCell;
 
 use crate::place::Place;
+use crate::subset::Held;
 use crate::walk::Walk;
 use crate::{Failure, Mode, SourceState, TargetState, Wanted};
 
@@ -37,13 +38,12 @@ pub(crate) struct Seen {
 }
 
 /// What the target's tag holds.
-pub(crate) async fn target(walk: &Walk, wanted: &Wanted, place: &Place) -> TargetState {
+pub(crate) async fn target(walk: &Walk, wanted: &Wanted, place: &Place) -> Held {
     let tag = &wanted.target.tag;
     let look = || async {
-        match digest_of(walk, place, tag).await {
-            Ok(Some(digest)) => TargetState::Holds(digest),
-            Ok(None) => TargetState::Absent,
-            Err(failure) => TargetState::Unreadable(failure),
+        match &wanted.extent {
+            Extent::Whole => Held::whole(digest_of(walk, place, tag).await),
+            Extent::Platforms(_) | Extent::Image(_) => Held::read(place, tag, &wanted.extent).await,
         }
     };
     // A plan is told of what a listing may not know yet; a copy looks once more before it tags.
@@ -53,20 +53,20 @@ pub(crate) async fn target(walk: &Walk, wanted: &Wanted, place: &Place) -> Targe
     let first = walk.first_looks.at(place);
     let mut own = None;
     let lists = first.get_or_init(|| async {
-        let state = look().await;
-        let is_absent = state == TargetState::Absent;
-        own = Some(state);
+        let held = look().await;
+        let is_absent = held.state == TargetState::Absent;
+        own = Some(held);
         is_absent
     });
     let lists = *lists.await;
-    if let Some(state) = own {
-        return state;
+    if let Some(held) = own {
+        return held;
     }
     if lists
         && let Ok(tags) = walk.tag_lists.of(place).await
         && !tags.contains(tag)
     {
-        return TargetState::Absent;
+        return Held::whole(Ok(None));
     }
     look().await
 }
@@ -88,9 +88,9 @@ pub(crate) async fn source(
     walk: &Walk,
     selection: &Selection,
     place: &Place,
-    targets: &[TargetState],
+    targets: &[Held],
 ) -> Seen {
-    let is_absent = targets.contains(&TargetState::Absent);
+    let is_absent = targets.iter().any(|target| target.state == TargetState::Absent);
     let reads = is_absent && walk.options.mode == Mode::Sync;
     match selection {
         Selection::Tag(tag) if reads => look(place, &Selector::Tag(tag.clone()), true).await,
@@ -104,7 +104,7 @@ pub(crate) async fn source(
         }
         Selection::Digest(digest) => {
             // What is pinned cannot change: where the targets have it, the source is not asked.
-            if targets.iter().all(|target| *target == TargetState::Holds(*digest)) {
+            if targets.iter().all(|target| target.is_of(*digest)) {
                 return Seen { state: SourceState::Found(*digest), manifest: None };
             }
             look(place, &Selector::Digest(*digest), reads).await
@@ -133,25 +133,22 @@ pub(crate) async fn source(
     }
 }
 
-/// What a target holds, in the algorithm of the source's digest: where they differ, it may hold the same
-/// bytes.
-pub(crate) async fn comparable(
-    seen: &SourceState,
-    place: &Place,
-    held: TargetState,
-) -> TargetState {
+/// What a target holds, in the algorithm of the digest that it is to hold: where they differ, it may
+/// hold the same bytes.
+pub(crate) async fn comparable(goal: &SourceState, place: &Place, mut held: Held) -> Held {
     let (
         TargetState::Holds(there),
         SourceState::Found(digest) | SourceState::Moved { pinned: digest, .. },
-    ) = (&held, seen)
+    ) = (&held.state, goal)
     else {
         return held;
     };
-    match place.in_algorithm(*there, digest.algorithm()).await {
+    held.state = match place.in_algorithm(*there, digest.algorithm()).await {
         Ok(Some(there)) => TargetState::Holds(there),
         Ok(None) => TargetState::Absent,
         Err(failure) => TargetState::Unreadable(failure),
-    }
+    };
+    held
 }
 
 /// Asks for a manifest, or reads it.

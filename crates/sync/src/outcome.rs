@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oci::Digest;
+use oci::{Digest, Extent};
 
 use crate::{Class, Failure, Wish};
 
@@ -74,6 +74,9 @@ pub struct ItemReport {
     pub source_digest: Option<Digest>,
     /// The digest that the target's tag points at in the end, as far as it is known.
     pub target_digest: Option<Digest>,
+    /// For drift where only a part of the source is wanted: the digest to pin the source to, so
+    /// that the target has what is wanted of it; none where that is not known.
+    pub part_of: Option<Digest>,
     /// What was moved for it.
     pub transferred: Transferred,
     /// How long it took.
@@ -91,6 +94,7 @@ impl ItemReport {
             outcome,
             source_digest: None,
             target_digest: None,
+            part_of: None,
             transferred: Transferred::default(),
             duration: Duration::ZERO,
             failure: None,
@@ -108,12 +112,17 @@ impl ItemReport {
         self.failure = Some(failure);
     }
 
-    /// For drift: the source, pinned to what the target has.
+    /// For drift: the source, pinned to what the target has; where only a part was wanted, to what
+    /// that is a part of.
     pub fn pinned(&self) -> Option<String> {
-        match (&self.wanted, self.outcome, self.target_digest) {
-            (Wish::Tag(wanted), Outcome::Drift, Some(digest)) => Some(wanted.pinned_to(digest)),
-            _ => None,
-        }
+        let (Wish::Tag(wanted), Outcome::Drift) = (&self.wanted, self.outcome) else {
+            return None;
+        };
+        let digest = match wanted.extent {
+            Extent::Whole => self.target_digest,
+            Extent::Platforms(_) | Extent::Image(_) => self.part_of,
+        };
+        digest.map(|digest| wanted.pinned_to(digest))
     }
 
     /// For drift: the line of the sync file that pins what the target has.

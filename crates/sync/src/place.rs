@@ -223,7 +223,8 @@ impl Place {
         Ok(manifest.map(|manifest| Digest::of(algorithm, manifest.bytes())))
     }
 
-    /// A manifest, its bytes checked where it was asked for by digest.
+    /// A manifest, its bytes checked where it was asked for by digest. Of an archive that is being
+    /// written, only what it held before is known.
     pub(crate) async fn manifest(
         &self,
         selector: impl Into<Selector>,
@@ -235,7 +236,14 @@ impl Place {
             }
             Store::Layout(layout) => layout.manifest(&selector).await.map_err(self.layout()),
             Store::Archive(archive) => archive.manifest(&selector).await.map_err(self.layout()),
-            Store::Growing(_) | Store::Nothing => Ok(None),
+            // What it held before is still in its place.
+            Store::Growing(archive) => {
+                match Archive::open(archive.file()).await.map_err(self.layout())? {
+                    Some(before) => before.manifest(&selector).await.map_err(self.layout()),
+                    None => Ok(None),
+                }
+            }
+            Store::Nothing => Ok(None),
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::future::{join, join_all};
-use oci::{Digest, Location, Manifest};
+use oci::{Digest, Location};
 use tokio::sync::Semaphore;
 
 use crate::blobs::Blobs;
@@ -18,10 +18,11 @@ use crate::item::Item;
 use crate::observe::{self, FirstLooks, Seen};
 use crate::place::{Place, Places};
 use crate::schedule::Schedule;
+use crate::subset::{Held, Subset};
 use crate::tag_lists::TagLists;
 use crate::{
     Class, Decision, Event, Failure, ItemId, ItemReport, Listener, Mode, Options, Outcome, Side,
-    SourceState, Stop, TargetState, Wish, copy, decide, late, verify,
+    SourceState, Stop, TargetState, Wish, copy, decide, late, subset, verify,
 };
 
 /// What all walks of a run share.
@@ -115,30 +116,38 @@ async fn one_source(walk: &Walk, items: &[Item], targets: &mut Targets) {
     let held = open.iter().map(|(item, target)| observe::target(walk, &item.wanted, target));
     let held = join_all(held).await;
     let Seen { state, manifest } = observe::source(walk, &wanted.selection, &source, &held).await;
-    let held = open.iter().zip(held);
-    let held = held.map(|((_, target), held)| observe::comparable(&state, target, held));
+    let subset = Subset::new(&source, &first.wanted.extent, manifest);
+    let goals = open.iter().zip(&held).map(|((_, target), held)| {
+        let reads = walk.options.mode != Mode::Verify;
+        subset.goal(&state, held, target, reads)
+    });
+    let goals = join_all(goals).await;
+    let held = open.iter().zip(held).zip(&goals);
+    let held = held.map(|(((_, target), held), goal)| observe::comparable(goal, target, held));
     let held = join_all(held).await;
 
     let (mut settled, mut copied) = (Vec::new(), Vec::new());
-    for ((item, target), held) in open.into_iter().zip(held) {
-        match next(walk, item, &state, &held) {
+    for (((item, target), held), goal) in open.into_iter().zip(held).zip(goals) {
+        match next(walk, item, &state, &goal, &held) {
             Next::End(end) => item.ends(end),
             Next::Check(digest, outcome) => {
                 settled.push(check(walk, item, &source, target, digest, outcome));
             }
-            Next::Copy(digest) => copied.push((digest, item, target)),
+            Next::Drift => {
+                let part_of = held.part_of(target, &item.wanted.extent).await;
+                item.report().part_of = part_of;
+                item.ends(Ok(Outcome::Drift));
+            }
+            Next::Copy => copied.push((item, target)),
         }
     }
-    // One source has one digest.
     let copies = async {
-        let Some((digest, ..)) = copied.first() else { return };
-        let wanting: Vec<_> = copied.iter().map(|(_, item, target)| (*item, *target)).collect();
+        // One source has one digest.
+        let (Some(digest), false) = (digest(&state), copied.is_empty()) else { return };
         let _copies = walk.copies.acquire().await;
-        match root(&source, *digest, manifest).await {
-            Ok(root) => copy::image(walk, &source, root, &wanting).await,
-            Err(failure) => {
-                wanting.iter().for_each(|(item, _)| item.ends(Err(failure.clone())));
-            }
+        match subset.into_root(digest).await {
+            Ok(root) => copy::image(walk, &source, root, &copied).await,
+            Err(failure) => copied.iter().for_each(|(item, _)| item.ends(Err(failure.clone()))),
         }
     };
     join(join_all(settled), copies).await;
@@ -149,28 +158,34 @@ enum Next {
     End(Result<Outcome, Failure>),
     /// It is there; it is looked at again.
     Check(Digest, Outcome),
-    Copy(Digest),
+    Drift,
+    Copy,
 }
 
-/// Decides, and notes in the report what was seen.
-fn next(walk: &Walk, item: &Item, seen: &SourceState, held: &TargetState) -> Next {
-    let decision = decide(seen, held);
-    walk.listener.hear(&Event::Decided { item: item.id, decision: decision.clone() });
-    let mut report = item.report();
-    report.source_digest = match seen {
+/// The wanted digest at the source.
+fn digest(seen: &SourceState) -> Option<Digest> {
+    match seen {
         SourceState::Found(digest) => Some(*digest),
         SourceState::Moved { pinned, .. } => Some(*pinned),
         SourceState::Missing | SourceState::Refused(_) | SourceState::Unreadable(_) => None,
-    };
-    if let TargetState::Holds(digest) = held {
-        report.target_digest = Some(*digest);
     }
-    let copy = |digest| match walk.options.mode {
-        Mode::Sync => Next::Copy(digest),
+}
+
+/// Decides, and notes in the report what was seen.
+fn next(walk: &Walk, item: &Item, seen: &SourceState, goal: &SourceState, held: &Held) -> Next {
+    let decision = decide(goal, &held.state);
+    walk.listener.hear(&Event::Decided { item: item.id, decision: decision.clone() });
+    let mut report = item.report();
+    report.source_digest = digest(seen);
+    if let TargetState::Holds(digest) = held.state {
+        report.target_digest = Some(digest);
+    }
+    let copy = || match walk.options.mode {
+        Mode::Sync => Next::Copy,
         Mode::Plan | Mode::Verify => Next::End(Ok(Outcome::WouldCopy)),
     };
     match decision {
-        Decision::Copy(digest) => copy(digest),
+        Decision::Copy(_) => copy(),
         Decision::UpToDate(digest) => Next::Check(digest, Outcome::UpToDate),
         Decision::SourceMoved { pinned, now, copy: is_missing } => {
             report.notes.push(match now {
@@ -178,9 +193,13 @@ fn next(walk: &Walk, item: &Item, seen: &SourceState, held: &TargetState) -> Nex
                 None => "the source's tag is gone; the pin decides".to_owned(),
             });
             item.source_has_moved();
-            if is_missing { copy(pinned) } else { Next::Check(pinned, Outcome::SourceMoved) }
+            if is_missing { copy() } else { Next::Check(pinned, Outcome::SourceMoved) }
         }
-        Decision::Drift { .. } => Next::End(Ok(Outcome::Drift)),
+        Decision::Drift { .. } => {
+            let other = report.source_digest.and_then(|source| held.other_part_of(source));
+            report.notes.extend(other.map(str::to_owned));
+            Next::Drift
+        }
         Decision::SourceMissing => {
             let message = format!("there is no such tag or digest: `{}`", item.wanted.source);
             let hint = "check the spelling; private repositories often answer so to strangers";
@@ -197,22 +216,6 @@ fn next(walk: &Walk, item: &Item, seen: &SourceState, held: &TargetState) -> Nex
     }
 }
 
-/// The manifest to copy.
-async fn root(
-    source: &Place,
-    digest: Digest,
-    manifest: Option<Manifest>,
-) -> Result<Manifest, Failure> {
-    let manifest = match manifest {
-        Some(manifest) => Some(manifest),
-        None => source.manifest(digest).await?,
-    };
-    manifest.ok_or_else(|| {
-        let message = format!("manifest {digest} was there a moment ago and is gone");
-        Failure::new(Side::Source, Class::NotFound, message)
-    })
-}
-
 /// Looks at what is there again: for late arrivals, or in a verifying run whether it is whole.
 async fn check(
     walk: &Walk,
@@ -222,8 +225,12 @@ async fn check(
     digest: Digest,
     outcome: Outcome,
 ) {
+    let whole = item.report().source_digest;
+    let is_made = whole.is_some_and(|whole| subset::is_made(&item.wanted.extent, whole, digest));
     let checked = match walk.options.mode {
         Mode::Verify => verify::complete(target, digest, walk.options.foreign_layers).await,
+        // Nothing at the source belongs to what the source does not have.
+        Mode::Sync | Mode::Plan if is_made => Ok(()),
         Mode::Sync | Mode::Plan => late::arrivals(walk, item, source, target, digest).await,
     };
     item.ends(checked.map(|()| outcome));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use oci::{Digest, Location, Selection, Source, Tag, Target};
+use oci::{Digest, Extent, Location, Selection, Source, Tag, Target};
 use tagrules::Rules;
 
 /// One wanted item: this source, under that tag.
@@ -13,6 +13,8 @@ pub struct Wanted {
     pub source: Source,
     /// The source as its author wrote it; target names depend on the spelling.
     pub written: String,
+    /// How much of it is wanted.
+    pub extent: Extent,
     /// The tag that is to hold it.
     pub target: Target,
     /// The place in a sync file that asked for it; none for a single copy.
@@ -29,6 +31,8 @@ pub struct TagSelection {
     pub written: String,
     /// Which of its tags.
     pub rules: Rules,
+    /// How much of each is wanted.
+    pub extent: Extent,
     /// The repository that is to hold them.
     pub target: Location,
     /// The place in a sync file that asked for them.
@@ -71,6 +75,7 @@ impl TagSelection {
             },
             written: format!("{}:{tag}", self.written),
             target: Target { location: self.target.clone(), tag },
+            extent: self.extent.clone(),
             origin: self.origin.clone(),
         }
     }
@@ -90,6 +95,14 @@ impl Wish {
         match self {
             Self::Tag(wanted) => wanted.target.to_string(),
             Self::Selection(selection) => selection.target.to_string(),
+        }
+    }
+
+    /// How much of it.
+    pub fn extent(&self) -> &Extent {
+        match self {
+            Self::Tag(wanted) => &wanted.extent,
+            Self::Selection(selection) => &selection.extent,
         }
     }
 
@@ -140,6 +153,7 @@ mod tests {
             let wanted = Wanted {
                 source: reference.try_into().unwrap(),
                 written,
+                extent: Extent::Whole,
                 target: "a.io/b:1".parse::<Reference>().unwrap().try_into().unwrap(),
                 origin: None,
             };

@@ -12,6 +12,7 @@ mod late;
 mod pacing;
 mod personalities;
 mod places;
+mod platforms;
 mod referrers;
 mod rig;
 mod selection;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oci::{Digest, Manifest, Reference, RegistryKind, Repository, Tag};
+use oci::{Digest, Extent, Manifest, Reference, RegistryKind, Repository, Tag};
 use registry::{AnonymousEverywhere, Client, RegistrySettings, RetryPolicy, Settings};
 use sync::{
     Engine, Event, ItemReport, Mode, Options, Outcome, RunReport, Stop, TagSelection, Wanted,
@@ -162,6 +162,7 @@ pub(crate) fn wish(source: &str, target: &str) -> Wanted {
     Wanted {
         source: parse(source).try_into().unwrap(),
         written: source.to_owned(),
+        extent: Extent::Whole,
         target: parse(target).try_into().unwrap(),
         origin: None,
     }
