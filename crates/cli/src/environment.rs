@@ -39,6 +39,7 @@ pub(crate) const KMS_KEY: Variable = variable("kms-key", "SYNCER_KMS_KEY");
 pub(crate) const CONFIG: Variable = variable("config", "SYNCER_CONFIG").or("REPOSITORIES_DIR");
 pub(crate) const DRY_RUN: Variable = variable("dry-run", "SYNCER_DRY_RUN").or("DRY_RUN");
 pub(crate) const EXIT_CODE: Variable = variable("exit-code", "SYNCER_EXIT_CODE");
+pub(crate) const PLATFORM: Variable = variable("platform", "SYNCER_PLATFORM");
 pub(crate) const CONCURRENCY: Variable =
     variable("concurrency", "SYNCER_CONCURRENCY").or("MAX_PARALLEL_OPERATIONS");
 pub(crate) const DEADLINE: Variable = variable("deadline", "SYNCER_DEADLINE");
@@ -81,6 +82,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     CONFIG,
     DRY_RUN,
     EXIT_CODE,
+    PLATFORM,
     CONCURRENCY,
     DEADLINE,
     FAIL_FAST,

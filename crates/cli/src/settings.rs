@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use oci::{Extent, Platform, Platforms};
 use report::SourceLost;
 use secrecy::{ExposeSecret, SecretString};
 use sync::ForeignLayers;
@@ -314,7 +315,10 @@ pub(crate) fn logging(
 }
 
 /// One image and where it goes; both sides as they were typed.
-pub(crate) fn single(typed: &CopyArguments) -> Result<sync::Wanted, CliError> {
+pub(crate) fn single(
+    typed: &CopyArguments,
+    environment: &Environment,
+) -> Result<sync::Wanted, CliError> {
     let invalid = |error: oci::InvalidName| CliError::usage(error.to_string());
     let source: oci::Reference = typed.source.parse().map_err(invalid)?;
     let mut target: oci::Reference = typed.target.parse().map_err(invalid)?;
@@ -325,11 +329,21 @@ pub(crate) fn single(typed: &CopyArguments) -> Result<sync::Wanted, CliError> {
         })?;
         target.tag = Some(tag);
     }
+    let platforms = match typed.platform.is_empty() {
+        false => typed.platform.clone(),
+        true => environment.parsed(environment::PLATFORM, platforms)?.unwrap_or_default(),
+    };
     Ok(sync::Wanted {
         source: source.try_into().map_err(invalid)?,
         written: typed.source.clone(),
-        extent: oci::Extent::Whole,
+        extent: Platforms::new(platforms).map_or(Extent::Whole, Extent::Platforms),
         target: target.try_into().map_err(invalid)?,
         origin: None,
     })
+}
+
+/// Reads platforms with commas between them.
+fn platforms(text: &str) -> Result<Vec<Platform>, String> {
+    let platforms = text.split(',').map(|platform| platform.trim().parse());
+    platforms.collect::<Result<_, oci::InvalidName>>().map_err(|error| error.to_string())
 }

@@ -223,7 +223,7 @@ pub(crate) fn wanted(sync_file: &SyncFile) -> Vec<Wanted> {
             wanted.push(Wanted {
                 source: image.source.clone(),
                 written: image.written.clone(),
-                extent: oci::Extent::Whole,
+                extent: image.extent.clone(),
                 target: target.clone(),
                 origin: Some(origin.clone()),
             });

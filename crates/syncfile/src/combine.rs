@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
-use oci::{Host, Location, Selection, Tag, Target};
+use oci::{Extent, Host, Location, Selection, Tag, Target};
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::Document;
@@ -41,7 +41,11 @@ pub(crate) fn combine(texts: &[Text], documents: Vec<Document>) -> (SyncFile, Ve
                 }
             };
             let mut spans = entry.target_spans.into_iter();
-            let source = (comparable(&image.source.location), image.source.selection.clone());
+            let source = Content {
+                location: comparable(&image.source.location),
+                selection: image.source.selection.clone(),
+                extent: image.extent.clone(),
+            };
             image.targets.retain(|target| {
                 let span = spans.next().unwrap_or(at.span);
                 joined.add_target(&mut found, At { text: index, span }, target, &source)
@@ -58,11 +62,19 @@ pub(crate) fn combine(texts: &[Text], documents: Vec<Document>) -> (SyncFile, Ve
     (joined.sync_file, all_found)
 }
 
+/// What a target is to hold.
+#[derive(Clone, PartialEq)]
+struct Content {
+    location: Location,
+    selection: Selection,
+    extent: Extent,
+}
+
 #[derive(Default)]
 struct Joined<'t> {
     texts: &'t [Text],
     sync_file: SyncFile,
-    targets: HashMap<(Location, Tag), (At, (Location, Selection))>,
+    targets: HashMap<(Location, Tag), (At, Content)>,
     /// Where each of `sync_file.selections` stands.
     selections: Vec<At>,
     registries: HashMap<Host, At>,
@@ -75,7 +87,7 @@ impl Joined<'_> {
         found: &mut Vec<Diagnostic>,
         at: At,
         target: &Target,
-        source: &(Location, Selection),
+        source: &Content,
     ) -> bool {
         let key = (comparable(&target.location), target.tag.clone());
         let Some((first, first_source)) = self.targets.get(&key) else {
@@ -88,6 +100,14 @@ impl Joined<'_> {
             Diagnostic::warning(Code::DuplicateImage, Some(place), message)
                 .label("again here; it is copied once")
                 .related(first_place, "first here")
+        } else if (&first_source.location, &first_source.selection)
+            == (&source.location, &source.selection)
+        {
+            let message = format!("`{target}` is wanted with different platforms");
+            Diagnostic::error(Code::DuplicateTarget, Some(place), message)
+                .label("with these")
+                .related(first_place, "and with others")
+                .help("give one of them another `tag` or `destination`")
         } else {
             let message = format!("`{target}` is wanted from two different sources");
             Diagnostic::error(Code::DuplicateTarget, Some(place), message)
@@ -103,7 +123,7 @@ impl Joined<'_> {
     fn add_selection(&mut self, found: &mut Vec<Diagnostic>, at: At, selection: TagSelection) {
         let is_same = |one: &TagSelection| {
             comparable(&one.source) == comparable(&selection.source)
-                && one.rules == selection.rules
+                && (&one.rules, &one.extent) == (&selection.rules, &selection.extent)
                 && one.targets == selection.targets
         };
         match self.sync_file.selections.iter().position(is_same) {

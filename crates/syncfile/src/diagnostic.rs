@@ -115,8 +115,6 @@ codes! {
     DuplicateFile = "duplicate-file",
     /// A part of the format that this version cannot do.
     NotSupportedYet = "not-supported-yet",
-    /// `amd64Only` is not applied.
-    Amd64Only = "amd64-only",
     /// A secret that stands in the file itself.
     SecretInFile = "secret-in-file",
     /// A file, or all files, without an image.

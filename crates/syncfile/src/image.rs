@@ -1,6 +1,6 @@
 //! One entry of `images`: a source, and where it goes.
 
-use oci::{InvalidName, Location, Platform, Reference, Selection, Source, Tag, Target, Written};
+use oci::{InvalidName, Location, Reference, Selection, Source, Tag, Target, Written};
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::reader::{Field, Mapping, Reader, Spanned};
@@ -8,7 +8,7 @@ use crate::sync_file::{Image, Origin, TagSelection};
 use crate::tag_selection::{self, Around};
 use crate::target_name::{self, Prefix};
 use crate::yaml::{Content, Node, Span};
-use crate::{pending, text};
+use crate::{extent, pending, text};
 
 /// What an entry wants, and where each of its targets stands.
 pub(crate) struct Entry {
@@ -49,7 +49,7 @@ pub(crate) fn read(
     let destinations = destinations(reader, &mut keys);
     let selects = keys.get("tags");
     refuse_unsupported(reader, &mut keys);
-    warn_of_amd64_only(reader, &mut keys);
+    let extent = extent::read(reader, &mut keys);
     keys.close(reader);
 
     let before = reader.found.len();
@@ -57,7 +57,7 @@ pub(crate) fn read(
     let reference = parse_reference(reader, &source);
     if let Some(field) = selects {
         let tag = tag.map(|tag| tag.span);
-        let around = Around { span, source: &source, reference, tag, destinations };
+        let around = Around { span, source: &source, reference, tag, extent, destinations };
         let (selection, target_spans) = tag_selection::read(reader, field, around, surroundings)?;
         return Some(Entry { wants: Wants::Tags(selection), span, target_spans });
     }
@@ -99,7 +99,7 @@ pub(crate) fn read(
         return None;
     }
     let origin = origin(reader, span);
-    let image = Image { source, written, targets, origin };
+    let image = Image { source, written, extent: extent?, targets, origin };
     Some(Entry { wants: Wants::Image(image), span, target_spans })
 }
 
@@ -149,31 +149,8 @@ fn refuse_unsupported(reader: &mut Reader<'_>, keys: &mut Mapping<'_>) {
     {
         reader.not_supported(field, pending::NO_SIGNING);
     }
-    if let Some(field) = keys.get("platforms") {
-        let platforms = reader.texts(field).unwrap_or_default();
-        for platform in &platforms {
-            if let Err(error) = platform.value.parse::<Platform>() {
-                let error = reader.error(Code::InvalidPlatform, platform.span, error.to_string());
-                reader.push(error);
-            }
-        }
-        reader.not_supported(field, "without `platforms` the whole image index is copied");
-    }
     if let Some(field) = keys.get("ecr") {
         reader.not_supported(field, "create the ECR repository first, and remove the key");
-    }
-}
-
-/// Real lists still have the key, which kyma's image-syncer has ignored since 2024-12.
-fn warn_of_amd64_only(reader: &mut Reader<'_>, keys: &mut Mapping<'_>) {
-    for key in ["amd64Only", "amd64only"] {
-        if let Some(field) = keys.get(key)
-            && reader.boolean(field) == Some(true)
-        {
-            let message = format!("`{key}` is not applied: the whole image index is copied");
-            let warning = reader.warning(Code::Amd64Only, field.key_span, message);
-            reader.push(warning.help("remove the key; kyma's image-syncer ignores it as well"));
-        }
     }
 }
 

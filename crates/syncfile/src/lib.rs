@@ -5,12 +5,13 @@
 //! with its place, the line it stands in and what would be right. No registry is asked.
 //!
 //! A text walks through these modules: `input` (files to texts), `yaml` (text to a tree),
-//! `reader` (shape), `document`, `image`, `tag_selection` and `registry` (meaning), `combine` (all
-//! files together).
+//! `reader` (shape), `document`, `image`, `extent`, `tag_selection` and `registry` (meaning), `combine`
+//! (all files together).
 
 mod combine;
 mod diagnostic;
 mod document;
+mod extent;
 mod hidden;
 mod image;
 mod input;

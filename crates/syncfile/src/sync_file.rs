@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use oci::{Host, Location, Source, Target};
+use oci::{Extent, Host, Location, Source, Target};
 use tagrules::Rules;
 
 use crate::registry::RegistryEntry;
@@ -35,6 +35,8 @@ pub struct Image {
     pub source: Source,
     /// The source as it stands in the file.
     pub written: String,
+    /// How much of it is wanted.
+    pub extent: Extent,
     /// Where it goes, at least one place; it is the same content everywhere.
     pub targets: Vec<Target>,
     /// Where it is asked for.
@@ -50,6 +52,8 @@ pub struct TagSelection {
     pub written: String,
     /// Which tags.
     pub rules: Rules,
+    /// How much of each is wanted.
+    pub extent: Extent,
     /// Where they go, at least one place, each under its own name.
     pub targets: Vec<Location>,
     /// Where they are asked for.

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use oci::{Location, Reference};
+use oci::{Extent, Location, Reference};
 use tagrules::{Latest, Part, Pattern, Range, Rules};
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -19,6 +19,8 @@ pub(crate) struct Around<'a> {
     pub(crate) reference: Option<Reference>,
     /// Where `tag` stands, which has no place here.
     pub(crate) tag: Option<Span>,
+    /// Nothing where it is wrong.
+    pub(crate) extent: Option<Extent>,
     pub(crate) destinations: Destinations,
 }
 
@@ -30,7 +32,7 @@ pub(crate) fn read(
     surroundings: &mut Surroundings<'_>,
 ) -> Option<(TagSelection, Vec<Span>)> {
     let before = reader.found.len();
-    let Around { span, source, reference, tag, destinations } = around;
+    let Around { span, source, reference, tag, extent, destinations } = around;
     let rules = read_rules(reader, tags);
     if let Some(tag) = tag {
         let message = "`tag` names one tag of the target, but `tags` selects many";
@@ -64,7 +66,8 @@ pub(crate) fn read(
     let (targets, spans): (Vec<Location>, Vec<Span>) = targets.into_iter().unzip();
     let origin = image::origin(reader, span);
     let written = source.value.clone();
-    Some((TagSelection { source: location, written, rules: rules?, targets, origin }, spans))
+    let (rules, extent) = (rules?, extent?);
+    Some((TagSelection { source: location, written, rules, extent, targets, origin }, spans))
 }
 
 fn destination(reader: &mut Reader<'_>, text: &Spanned<String>) -> Option<(Location, Span)> {

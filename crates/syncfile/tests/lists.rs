@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use oci::Extent;
 use syncfile::{Defaults, Input, Loaded, load};
 
 /// What a list became, as text.
@@ -12,6 +13,15 @@ fn told(loaded: &Loaded) -> String {
     let mut text = String::new();
     for image in &loaded.sync_file.images {
         writeln!(text, "{}  {}", image.origin, image.source).expect("a string takes it");
+        match &image.extent {
+            Extent::Whole => {}
+            Extent::Platforms(platforms) => {
+                writeln!(text, "  an index of {platforms}").expect("a string takes it");
+            }
+            Extent::Image(platform) => {
+                writeln!(text, "  the image for {platform}").expect("a string takes it");
+            }
+        }
         for target in &image.targets {
             writeln!(text, "  -> {target}").expect("a string takes it");
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
+use oci::Platform;
 use secrecy::SecretString;
 
 use super::ReferrersArguments;
@@ -106,6 +107,7 @@ Places are `HOST/REPOSITORY:TAG`, `oci:FOLDER:TAG` (an OCI image layout) and `oc
 Examples:
   image-syncer copy nginx:1.27 registry.example.com/mirror/nginx
   image-syncer copy quay.io/org/tool:2 oci:./tool
+  image-syncer copy nginx:1.27 oci:./nginx --platform linux/amd64 --platform linux/arm64
   image-syncer copy oci-archive:build.tar:1.4 registry.example.com/team/app:1.4")]
 pub(crate) struct CopyArguments {
     /// Where the image comes from
@@ -114,6 +116,10 @@ pub(crate) struct CopyArguments {
     /// The tag that is to hold it
     #[arg(value_name = "TARGET")]
     pub(crate) target: String,
+    /// Copy of an index only this platform, such as `linux/amd64`, as an index of its own;
+    /// repeatable, or with commas between them
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    pub(crate) platform: Vec<Platform>,
     /// Say what would be copied and write nothing
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = boolean)]

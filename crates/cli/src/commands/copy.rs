@@ -21,7 +21,7 @@ pub(crate) async fn execute(
     let mode = if dry_run { Mode::Plan } else { Mode::Sync };
     let settings = RunSettings::new(&typed.run, Some(&typed.referrers), context.environment)?;
     let show = Show::begin(&settings, context)?;
-    let wanted = vec![single(typed)?];
+    let wanted = vec![single(typed, context.environment)?];
     let login = target_login(&typed.login, context)?;
     let login_hosts = wiring::target_hosts(&wanted, &[]);
     let peers = Peers { registries: &BTreeMap::new(), login: login.as_ref(), login_hosts };

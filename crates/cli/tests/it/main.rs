@@ -10,6 +10,7 @@ mod help;
 mod kill;
 mod kyma;
 mod output;
+mod platforms;
 mod program;
 mod referrers;
 mod secrets;
