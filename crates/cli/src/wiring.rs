@@ -240,6 +240,7 @@ pub(crate) fn selections(sync_file: &SyncFile) -> Vec<TagSelection> {
             source: one.source.clone(),
             written: one.written.clone(),
             rules: one.rules.clone(),
+            extent: one.extent.clone(),
             target,
             origin: Some(origin.clone()),
         })

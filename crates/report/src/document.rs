@@ -431,8 +431,9 @@ mod tests {
     #[test]
     fn the_platforms_are_told_where_not_all_are_wanted() {
         let mut report = sample::report();
-        let wanted = std::sync::Arc::make_mut(&mut report.items[0].wanted);
+        let mut wanted = sync::Wanted::clone(&sample::wanted("nginx:1.27", 3));
         wanted.extent = oci::Extent::Image("linux/amd64".parse().unwrap());
+        report.items[0].wanted = std::sync::Arc::new(wanted).into();
         let items = Document::new(&sample::facts(), &report, ExitStatus::Drift).items;
         assert_eq!(items[0].platforms, ["linux/amd64"]);
         assert_eq!(items[1].platforms, [""; 0]);

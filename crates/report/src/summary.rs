@@ -287,14 +287,16 @@ mod tests {
     #[test]
     fn drift_of_a_part_names_what_it_is_a_part_of_or_nothing() {
         let mut item = sample::item("python:3.14", 6, Outcome::Drift);
-        let wanted = std::sync::Arc::make_mut(&mut item.wanted);
+        let mut wanted = sync::Wanted::clone(&sample::wanted("python:3.14", 6));
         wanted.extent = Extent::Image("linux/amd64".parse().unwrap());
-        let told = |item: &ItemReport| summary(&sample::report_of(vec![item.clone()]), &PLAIN);
+        item.wanted = std::sync::Arc::new(wanted.clone()).into();
+        let told = |item: &ItemReport| summary(&sample::report_of(vec![item.clone()]), &[], &PLAIN);
         assert!(!told(&item).contains("hint:"), "{}", told(&item));
         item.part_of = Some(sample::SOURCE);
         let line = format!("    - source: \"python:3.14@{}\"\n", sample::SOURCE);
         assert!(told(&item).contains(&line), "{}", told(&item));
-        std::sync::Arc::make_mut(&mut item.wanted).origin = None;
+        wanted.origin = None;
+        item.wanted = std::sync::Arc::new(wanted).into();
         let line = format!("what the target has is a part of python:3.14@{}\n", sample::SOURCE);
         assert!(told(&item).contains(&line), "{}", told(&item));
     }
