@@ -138,7 +138,7 @@ async fn a_source_that_moved_is_drift_and_its_old_index_is_what_to_pin() {
     assert_eq!(item.pin_line(), Some(line));
 
     // The line does what it promises.
-    let pinned = item.pinned_source().unwrap();
+    let pinned = item.pinned().unwrap();
     let target = format!("{}/app:1", rig.target.host());
     let item = rig.run_one(only(wish(&pinned, &target), &amd64)).await;
     assert_eq!(item.outcome, Outcome::SourceMoved, "{item:?}");
@@ -316,7 +316,7 @@ async fn amd64_only_is_the_image_itself() {
     rig.source.layout(&repository_name("oci")).retag(&tag_name("1"), &new.root).await.unwrap();
     let item = rig.run_one(amd64_only(rig.wish("oci:1", "oci:1"))).await;
     assert_eq!(item.outcome, Outcome::Drift, "{item:?}");
-    let pinned = item.pinned_source().unwrap();
+    let pinned = item.pinned().unwrap();
     assert!(pinned.ends_with(&format!("/oci:1@{old}")), "{pinned}");
     let item =
         rig.run_one(amd64_only(wish(&pinned, &format!("{}/oci:1", rig.target.host())))).await;

@@ -20,7 +20,8 @@ impl Rig {
     fn selection(&self, source: &str, rules: Rules, target: &str) -> TagSelection {
         let written = format!("{}/{source}", self.source.host());
         let target = location(&format!("{}/{target}", self.target.host()));
-        TagSelection { source: location(&written), written, rules, target, origin: None }
+        let extent = oci::Extent::Whole;
+        TagSelection { source: location(&written), written, rules, extent, target, origin: None }
     }
 
     /// Offers one image under several tags.
