@@ -99,3 +99,10 @@ async fn one_image_with_some_platforms() {
     assert_eq!(wrong.code, Some(2), "{wrong}");
     assert!(wrong.stderr.contains("SYNCER_PLATFORM"), "{wrong}");
 }
+
+#[tokio::test]
+async fn the_example_is_right() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/platforms.yaml");
+    let done = Program::new().run(&["check", example, "-r", "registry.example.com/mirror/"]).await;
+    assert_eq!((done.code, done.stdout.as_str()), (Some(0), "ok: 2 images, 2 targets\n"));
+}

@@ -408,6 +408,25 @@ async fn layouts_and_archives_hold_parts_as_well() {
 }
 
 #[tokio::test]
+async fn parts_of_content_by_sha512_are_known_again() {
+    let rig = Rig::new().await;
+    let image = image::sha512().index(1);
+    image.write_to(&rig.source.layout(&repository_name("app"))).await;
+    let source = format!("app@{}", image.digest());
+    let list = vec![
+        only(rig.wish(&source, "app:some"), &["linux/arm64"]),
+        amd64_only(rig.wish(&source, "app:one")),
+    ];
+    for outcome in [Outcome::Copied, Outcome::UpToDate] {
+        rig.forget();
+        let report = rig.run(list.clone()).await;
+        assert_eq!(outcomes(&report), [outcome; 2], "{report:?}");
+    }
+    assert_eq!(rig.target.log().writes().len(), 0);
+    rig.assert_holds("app", "some", &part(&image, &["linux/arm64"])).await;
+}
+
+#[tokio::test]
 async fn a_source_that_is_gone_leaves_the_part() {
     let rig = Rig::new().await;
     let image = image::docker(1);
