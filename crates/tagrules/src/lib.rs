@@ -2,7 +2,7 @@
 //! that say of each tag which rule kept or dropped it.
 //!
 //! Pure: no network, no clock. [`Rules`] are made of [`Range`]s of versions and [`Pattern`]s of
-//! names; [`judge`] applies them, [`select`] keeps to their limits as
+//! names; [`judge()`] applies them, [`select()`] keeps to their limits as
 //! well. A tag is read as a
 //! [`Version`] where it can be; what image tags have more than versions (`v`, two numbers,
 //! `-alpine`) is decided there and in `judge`, once for all.
