@@ -75,6 +75,8 @@ pub(crate) struct Turn {
     key: (Realm, Digest),
     /// Where it can be taken from.
     pub(crate) donor: Option<Place>,
+    /// Whether a manifest there names it, so that a refusal says something of the realm.
+    is_committed: bool,
 }
 
 /// Something that a walk waits for.
@@ -146,8 +148,9 @@ impl Blobs {
         }
         // Better than nothing: most registries mount what no manifest names yet.
         let donor = committed.or(entry.holders.first()).map(|holder| holder.place.clone());
+        let is_committed = committed.is_some();
         entry.is_busy = true;
-        Claim::Turn(Turn { blobs: Arc::clone(self), key: (realm, digest), donor })
+        Claim::Turn(Turn { blobs: Arc::clone(self), key: (realm, digest), donor, is_committed })
     }
 
     /// Whether a realm has refused to mount a blob.
@@ -185,6 +188,9 @@ impl Turn {
 
     /// The donor did not give it.
     pub(crate) fn mount_was_refused(&self) {
+        if !self.is_committed {
+            return;
+        }
         lock(&self.blobs.refusing).insert(self.key.0.clone());
     }
 }

@@ -145,6 +145,32 @@ async fn what_is_mounted_was_committed_first() {
     assert_eq!(log.count("PUT", "/v2/*/blobs/uploads/*"), different_blobs(&images), "{log}");
 }
 
+/// Both copies of a single image are committed together, so one mounts from the other too early. That
+/// it was refused says nothing of mounts from what is committed.
+#[tokio::test]
+async fn a_mount_that_came_too_early_says_nothing_of_others() {
+    let target = Registry::builder()
+        .personality(Personality::ecr_with_mounts())
+        .auth(Auth::Open)
+        .start()
+        .await;
+    let rig = Rig::between(Registry::start().await, target);
+    let images = image::shared_base(1, 2);
+    for (name, image) in ["one", "two"].into_iter().zip(&images) {
+        rig.offer(name, "1", image).await;
+    }
+    for name in ["a", "b", "c"] {
+        rig.target.create_repository(&repository_name(name));
+    }
+    let first = vec![rig.wish("one:1", "a:1"), rig.wish("one:1", "b:1")];
+    let wanted = [first, vec![rig.wish("two:1", "c:1")]].concat();
+    let report = rig.run(wanted).await;
+    assert_eq!(outcomes(&report), [Outcome::Copied; 3], "{report:?}");
+    let log = rig.target.log();
+    assert!(report.transferred().mounted > 0, "{log}");
+    assert_eq!(log.count("HEAD", "/v2/*/blobs/*"), 0, "a realm that refuses is asked first: {log}");
+}
+
 /// Each image has a layer that the other one brings. If each waited for the other's manifest, both
 /// would wait for ever.
 #[tokio::test]
