@@ -62,7 +62,7 @@ pub(crate) async fn image(
     };
     let (there, parts) = those_that_have_it(&to, brought);
     let copy = Copy { walk, carrier, closure, companions };
-    copy.finish(&there, &parts).await;
+    copy.finish(there, parts).await;
 }
 
 /// Says what may be missing of companions; whether the copy may go on.
@@ -92,7 +92,7 @@ async fn destinations<'a>(walk: &Walk, wanting: &[(&'a Item, &'a Place)]) -> Vec
 /// Ends the items of those that could not be brought to their destination.
 fn those_that_have_it<'a>(
     to: &[&'a Destination<'a>],
-    brought: Vec<Result<Parts, Failure>>,
+    brought: impl IntoIterator<Item = Result<Parts, Failure>>,
 ) -> (Vec<&'a Destination<'a>>, Vec<Parts>) {
     let mut there = (Vec::new(), Vec::new());
     for (destination, brought) in to.iter().zip(brought) {
@@ -121,7 +121,7 @@ struct Copy<'a> {
 
 impl Copy<'_> {
     /// Brings what belongs to the image, then sets the tags.
-    async fn finish(&self, to: &[&Destination<'_>], parts: &[Parts]) {
+    async fn finish<'d>(&self, mut to: Vec<&'d Destination<'d>>, mut parts: Vec<Parts>) {
         let Some(root) = self.closure.root() else { return };
         let foreign = self.foreign_layers();
         let rings = &self.companions.rings;
@@ -138,14 +138,16 @@ impl Copy<'_> {
         let has_companions = rings.iter().any(|ring| !ring.is_empty());
         if has_companions || root.subject().is_some() {
             let pushed = to.iter().map(|destination| self.root(destination, root));
-            for ((destination, parts), pushed) in to.iter().zip(parts).zip(join_all(pushed).await) {
-                match pushed {
-                    Ok(()) => parts.are_committed(),
-                    Err(failure) => end_all(destination, &failure),
-                }
+            let pushed = join_all(pushed).await;
+            let brought =
+                pushed.into_iter().zip(parts).map(|(pushed, parts)| pushed.map(|()| parts));
+            (to, parts) = those_that_have_it(&to, brought);
+            for (destination, parts) in to.iter().zip(&parts) {
+                parts.are_committed();
+                destination.announce_more(rings);
             }
-            to.iter().for_each(|destination| destination.announce_more(rings));
         }
+        let (to, parts) = (&to, &parts);
         let left = self.carrier.companions(rings, to).await;
         let tagged =
             to.iter().zip(parts).zip(left).map(|((destination, parts), left)| async move {

@@ -164,6 +164,10 @@ impl Place {
         &self.location
     }
 
+    pub(crate) fn side(&self) -> Side {
+        self.side
+    }
+
     /// What it is called within a run.
     pub(crate) fn key(&self) -> (Side, Location) {
         (self.side, self.location.clone())

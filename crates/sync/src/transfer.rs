@@ -48,7 +48,7 @@ pub(crate) async fn blob(
         let results = rests.into_iter().chain(wholes);
         for (mut sink, result) in resumed.into_iter().chain(whole).zip(results) {
             match result {
-                Err(failure) if failure.temporary && attempt < sink.progress.attempts => {
+                Err(failure) if sink.may_go_on(&failure) && attempt < sink.progress.attempts => {
                     sink.broke(blob, &failure).await;
                     under_way.push(sink);
                 }
@@ -110,11 +110,17 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Finds out what was kept, and says what was lost.
+    /// Whether another attempt may help. A rest that the place refused says nothing of the whole:
+    /// what it kept may not have been what it was sent.
+    fn may_go_on(&self, failure: &Failure) -> bool {
+        failure.temporary || (self.kept.is_some() && failure.side == self.place.side())
+    }
+
+    /// Finds out what was kept, and says what was lost. What was refused is not gone on with.
     async fn broke(&mut self, blob: &Descriptor, failure: &Failure) {
         self.kept = match &mut self.upload {
-            Some(upload) => upload.kept().await,
-            None => None,
+            Some(upload) if failure.temporary => upload.kept().await,
+            _ => None,
         };
         if self.kept.is_none()
             && let Some(upload) = self.upload.take()

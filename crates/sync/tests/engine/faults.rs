@@ -87,6 +87,36 @@ async fn a_broken_upload_goes_on_where_the_target_kept_what_came() {
 }
 
 #[tokio::test]
+async fn a_rest_that_the_target_refuses_is_begun_anew() {
+    let rig = Rig::new().await;
+    let image = image::single(1);
+    rig.offer("app", "1", &image).await;
+    rig.target.inject(Fault::break_request(5000).on("PUT", "/v2/app/blobs/**").once());
+    let refusal = Fault::error(400, "DIGEST_INVALID", "it is not what was kept");
+    let refused = rig.target.inject(refusal.on("PATCH", "/v2/app/blobs/**").once());
+    let item = rig.run_one(rig.wish("app:1", "app:1")).await;
+    assert_eq!(refused.hits(), 1);
+    assert_eq!(item.outcome, Outcome::Copied, "{item:?}");
+    rig.assert_holds("app", "1", &image).await;
+}
+
+#[tokio::test]
+async fn what_belongs_to_an_image_stays_where_the_image_does() {
+    let rig = Rig::new().await;
+    let image = image::index(1);
+    let referrer = image::referrer_of(&image.root, 2);
+    rig.offer("app", "1", &image).await;
+    rig.attach("app", &referrer).await;
+    let root = format!("/v2/app/manifests/{}", image.digest());
+    let refused = rig.target.inject(Fault::error(403, "DENIED", "not here").on("PUT", &root));
+    let item = rig.run_one(rig.wish("app:1", "app:1")).await;
+    assert_eq!((item.outcome, refused.hits()), (Outcome::Failed, 1), "{item:?}");
+    let put = format!("/v2/app/manifests/{}", referrer.digest());
+    assert_eq!(rig.target.log().count("PUT", &put), 0, "{}", rig.target.log());
+    rig.assert_absent("app", "1").await;
+}
+
+#[tokio::test]
 async fn an_upload_that_never_works_fails_its_item_on_the_target_side() {
     let rig = Rig::new().await;
     rig.offer("app", "1", &image::single(1)).await;
