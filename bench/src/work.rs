@@ -150,16 +150,7 @@ impl Work {
                     Size::Quick => KIB * MIB,
                     Size::Tiny => 32 * MIB,
                 };
-                let shape = Shape {
-                    repositories: 1,
-                    tags: 0..1,
-                    platforms: &["linux/amd64"],
-                    base: None,
-                    own_layers: 1,
-                    layer_sizes: (layer, layer),
-                    attestations: false,
-                    grows: false,
-                };
+                let shape = one_layer(1, layer);
                 let slow = Quality { bandwidth: Some(40_000_000), ..far };
                 let target = if self == Self::LargeBoth { slow } else { far };
                 Task { shape, source: slow, target, ..task }
@@ -181,16 +172,7 @@ impl Work {
             }
             Self::Memory => {
                 let layer = if size == Size::Full { 32 * MIB } else { 8 * MIB };
-                let shape = Shape {
-                    repositories: 64,
-                    tags: 0..1,
-                    platforms: &["linux/amd64"],
-                    base: None,
-                    own_layers: 1,
-                    layer_sizes: (layer, layer),
-                    attestations: false,
-                    grows: false,
-                };
+                let shape = one_layer(64, layer);
                 let slow = Quality { bandwidth: Some(8_000_000), ..far };
                 Task { shape, source: slow, target: slow, streams: Some(64), ..task }
             }
@@ -258,5 +240,19 @@ impl Shape {
         self.repositories = self.repositories.min(3);
         self.tags.end = self.tags.end.min(self.tags.start + 2);
         self.base = self.base.map(|size| size.min(256 * KIB));
+    }
+}
+
+/// Repositories of one image with one layer of so many bytes, which no other shares.
+fn one_layer(repositories: usize, layer: u64) -> Shape {
+    Shape {
+        repositories,
+        tags: 0..1,
+        platforms: &["linux/amd64"],
+        base: None,
+        own_layers: 1,
+        layer_sizes: (layer, layer),
+        attestations: false,
+        grows: false,
     }
 }

@@ -3,14 +3,23 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::InvalidName;
 use crate::name::serde_as_text;
+use crate::{Digest, InvalidName};
 
 /// A tag as the distribution spec defines it: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Tag(String);
 
 impl Tag {
+    /// The tag under which whoever pushes referrers of `subject` lists them, where the registry does
+    /// not: the digest with `-` for `:`, its hex digits cut at 64 (distribution spec, "Referrers Tag
+    /// Schema").
+    pub fn of_referrers(subject: &Digest) -> Self {
+        let mut hex = subject.hex();
+        hex.truncate(64);
+        Self(format!("{}-{hex}", subject.algorithm()))
+    }
+
     /// The tag's text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -47,6 +56,17 @@ serde_as_text!(Tag);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Algorithm;
+
+    #[test]
+    fn fallback_tags_are_tags() {
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let subject = Digest::of(algorithm, b"");
+            let tag = Tag::of_referrers(&subject);
+            assert_eq!(tag.as_str(), format!("{algorithm}-{}", &subject.hex()[..64]));
+            assert_eq!(tag.as_str().parse::<Tag>().unwrap(), tag);
+        }
+    }
 
     #[test]
     fn takes_what_the_spec_takes() {

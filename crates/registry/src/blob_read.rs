@@ -19,11 +19,11 @@ use crate::blob_part::Part;
 use crate::blob_ranges::Ranges;
 use crate::blob_source::BlobSource;
 use crate::content_range::whole_size;
-use crate::endpoint::Request;
 use crate::error::{Error, ErrorKind, Failure};
 use crate::range_plan::Plan;
 use crate::refusal::BODY_LIMIT;
 use crate::repository::RepositoryClient;
+use crate::request::Request;
 use crate::settings::RangePolicy;
 
 /// The content of a blob as it comes in. It goes on by itself where a connection broke; after an

@@ -12,10 +12,10 @@ use url::Url;
 use crate::answer::{Opened, text};
 use crate::auth::lock;
 use crate::content_range::{ContentRange, whole_size};
-use crate::endpoint::Request;
 use crate::error::{ErrorKind, Failure};
 use crate::gate::Permit;
 use crate::repository::RepositoryClient;
+use crate::request::Request;
 
 /// A blob to be read.
 pub(crate) struct BlobSource {

@@ -19,11 +19,12 @@ use url::Url;
 
 use crate::answer::{Answer, check_digest, text};
 use crate::auth::{Access, Scopes};
-use crate::endpoint::{Endpoint, Request};
+use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Failure};
 use crate::redirect;
 use crate::refusal::BODY_LIMIT;
 use crate::repository::RepositoryClient;
+use crate::request::Request;
 use crate::upload_body::{UploadBody, content_failure};
 
 /// What a registry made of the wish to upload a blob.

@@ -1,17 +1,15 @@
 //! [`Endpoint`]: one registry, and how any request to it is made: paced, authenticated, redirected,
 //! tried again. The operations above say what to ask; this says how to get an answer.
 
-use std::collections::HashSet;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use oci::{Digest, Host, Repository};
+use http::{HeaderMap, Method, StatusCode};
+use oci::Host;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::Url;
@@ -22,10 +20,12 @@ use crate::budget::{Pull, Pulls};
 use crate::credential::{Credential, CredentialSource};
 use crate::error::{ErrorKind, Failure};
 use crate::gate::{Gate, Lane, Objection, Permit};
+use crate::learned::Learned;
 use crate::profile::Profile;
 use crate::recognised::Recognised;
 use crate::redirect::{self, MOST_REDIRECTS};
 use crate::refusal;
+use crate::request::Request;
 use crate::retry::{Patience, Wait, retry};
 use crate::settings::{RangePolicy, RegistrySettings, RetryPolicy, Settings, Timeouts};
 use crate::transport::{Broken, Message, Peer, Pool, Transport, server_of};
@@ -62,116 +62,6 @@ pub(crate) struct Endpoint {
     pulls: Arc<Pulls>,
     count: Count,
     auth: Arc<Auth>,
-}
-
-/// What a registry turned out to do.
-#[derive(Default)]
-pub(crate) struct Learned {
-    /// How many mounts failed with an error since the last that did not.
-    pub(crate) failed_mounts: AtomicU32,
-    /// How many broken uploads in a row could not be taken up again.
-    pub(crate) failed_resumes: AtomicU32,
-    /// The way it takes blobs; see `blob_upload`.
-    pub(crate) upload_way: AtomicU8,
-    /// Whether the registry may have the referrers API, as the first request of it told.
-    pub(crate) referrers_api: tokio::sync::OnceCell<bool>,
-    /// Repositories without the referrers API.
-    pub(crate) no_referrers_api: Mutex<HashSet<Repository>>,
-    /// Whether it said one thing and gave another when asked for ranges.
-    pub(crate) no_ranges: AtomicBool,
-    /// How many requests at once turned out to be worth it for a large blob.
-    pub(crate) width: AtomicUsize,
-    /// Blobs that it gave wrong bytes for.
-    pub(crate) wrong_blobs: Mutex<HashSet<Digest>>,
-}
-
-/// One request, as often as it takes.
-pub(crate) struct Request {
-    pub(crate) method: Method,
-    pub(crate) url: Url,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-    pub(crate) access: Access,
-    pub(crate) pool: Pool,
-    /// Whether redirects are followed; only GET and HEAD are.
-    pub(crate) follow: bool,
-    /// Whether temporary failures are returned at once.
-    pub(crate) once: bool,
-    /// Whether the answer may take as long as the end of an upload.
-    pub(crate) patient: bool,
-    /// Whether it goes on with what has a permit already, or had one.
-    pub(crate) goes_on: bool,
-    /// Whether a registry that counts pulls counts it.
-    is_pull: bool,
-}
-
-impl Request {
-    pub(crate) fn new(method: Method, url: Url, access: Access) -> Self {
-        Self {
-            method,
-            url,
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-            access,
-            pool: Pool::Small,
-            follow: false,
-            once: false,
-            patient: false,
-            goes_on: false,
-            is_pull: false,
-        }
-    }
-
-    pub(crate) fn header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
-        self
-    }
-
-    pub(crate) fn following(mut self) -> Self {
-        self.follow = true;
-        self
-    }
-
-    pub(crate) fn bulk(mut self) -> Self {
-        self.pool = Pool::Bulk;
-        self
-    }
-
-    pub(crate) fn once(mut self) -> Self {
-        self.once = true;
-        self
-    }
-
-    pub(crate) fn patient(mut self) -> Self {
-        self.patient = true;
-        self
-    }
-
-    /// For a blob that is being read already: its upload must not have to wait for others that
-    /// wait for it.
-    pub(crate) fn going_on(mut self) -> Self {
-        self.goes_on = true;
-        self
-    }
-
-    /// For a manifest: its GET is what is called a pull.
-    pub(crate) fn pulling(mut self) -> Self {
-        self.is_pull = self.method == Method::GET;
-        self
-    }
-
-    fn lane(&self) -> Lane {
-        if self.method == Method::GET || self.method == Method::HEAD {
-            Lane::Metadata
-        } else {
-            Lane::Writes
-        }
-    }
-
-    pub(crate) fn body(mut self, body: Bytes) -> Self {
-        self.body = body;
-        self
-    }
 }
 
 impl Endpoint {

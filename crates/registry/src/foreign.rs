@@ -9,10 +9,10 @@ use url::Url;
 
 use crate::answer::{Opened, content_length};
 use crate::blob_read::BlobReader;
-use crate::endpoint::Request;
 use crate::error::{Error, ErrorKind, Failure};
 use crate::redirect;
 use crate::repository::RepositoryClient;
+use crate::request::Request;
 
 impl RepositoryClient {
     /// A layer's content from one of its `urls`, checked against its digest and size; none where

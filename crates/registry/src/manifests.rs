@@ -9,9 +9,9 @@ use oci::{
 
 use crate::answer::{Answer, check_digest, content_digest, content_length, text};
 use crate::auth::Scopes;
-use crate::endpoint::Request;
 use crate::error::{Error, ErrorKind, Failure};
 use crate::repository::RepositoryClient;
+use crate::request::Request;
 use crate::retry::pauses;
 
 /// What a registry said to a manifest that it took.

@@ -18,12 +18,13 @@ use crate::auth::{Access, Challenge, Scopes};
 use crate::blob_upload::Upload;
 use crate::client::Client;
 use crate::credential::Credential;
-use crate::endpoint::{Endpoint, Request};
+use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Failure};
 use crate::profile::ReferrersApi;
 use crate::redirect;
 use crate::refusal::BODY_LIMIT;
 use crate::repository::RepositoryClient;
+use crate::request::Request;
 use crate::tags::TagList;
 use crate::transport::server_of;
 

@@ -2,7 +2,7 @@
 //!
 //! A service is known by its host's name. Software that anyone may run is known by what it answers
 //! to the first request ([`Sign`]), or by the `kind` of its settings. What it turns out to do goes
-//! before what stands here; see `endpoint::Learned`.
+//! before what stands here; see `learned::Learned`.
 
 use std::fmt;
 

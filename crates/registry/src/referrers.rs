@@ -8,12 +8,12 @@ use oci::{Algorithm, Content, Descriptor, Digest, Manifest, MediaType, Tag};
 
 use crate::answer::{Answer, text};
 use crate::auth::lock;
-use crate::endpoint::Request;
 use crate::error::{Error, ErrorKind, Failure};
 use crate::link;
 use crate::profile::ReferrersApi;
 use crate::redirect;
 use crate::repository::RepositoryClient;
+use crate::request::Request;
 use crate::tags::{MOST_PAGES, PAGE_LIMIT};
 
 /// The manifests that refer to a subject.
@@ -31,19 +31,8 @@ pub struct Referrers {
 pub enum ReferrersSource {
     /// The registry, which has the referrers API.
     Api,
-    /// Whoever pushes referrers, in an index under [`Referrers::tag`]; also where there is none yet.
+    /// Whoever pushes referrers, in an index under [`Tag::of_referrers`]; also where there is none yet.
     Tag,
-}
-
-impl Referrers {
-    /// The fallback tag of a subject: its digest with `-` for `:`, the hex digits cut at 64
-    /// (distribution spec, "Referrers Tag Schema").
-    #[expect(clippy::expect_used, reason = "letters, a dash and hex digits are always a tag")]
-    pub fn tag(subject: &Digest) -> Tag {
-        let hex = subject.hex();
-        let text = format!("{}-{}", subject.algorithm(), hex.get(..64).unwrap_or(&hex));
-        text.parse().expect("a tag")
-    }
 }
 
 impl RepositoryClient {
@@ -176,7 +165,7 @@ impl RepositoryClient {
     }
 
     async fn listed_by_tag(&self, subject: &Digest) -> Result<Vec<Descriptor>, Failure> {
-        let manifest = self.manifest_here(&Referrers::tag(subject).into()).await?;
+        let manifest = self.manifest_here(&Tag::of_referrers(subject).into()).await?;
         Ok(manifest.map(|manifest| referrers_in(subject, &manifest)).unwrap_or_default())
     }
 }
@@ -242,15 +231,6 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-
-    #[test]
-    fn fallback_tags_are_tags() {
-        let sha256 = Digest::sha256(b"");
-        assert_eq!(Referrers::tag(&sha256).to_string(), format!("sha256-{}", sha256.hex()));
-        let sha512 = Digest::of(Algorithm::Sha512, b"");
-        let cut = &sha512.hex()[..64];
-        assert_eq!(Referrers::tag(&sha512).to_string(), format!("sha512-{cut}"));
-    }
 
     #[test]
     fn the_subject_itself_is_no_list() {

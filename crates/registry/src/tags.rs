@@ -6,11 +6,11 @@ use http::{Method, StatusCode};
 use oci::{Digest, Tag};
 use serde::Deserialize;
 
-use crate::endpoint::Request;
 use crate::error::{Error, ErrorKind, Failure};
 use crate::link;
 use crate::redirect;
 use crate::repository::RepositoryClient;
+use crate::request::Request;
 
 /// No more pages than this are read.
 pub(crate) const MOST_PAGES: usize = 10_000;

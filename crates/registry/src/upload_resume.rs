@@ -14,9 +14,9 @@ use http::{HeaderMap, Method};
 
 use crate::answer::text;
 use crate::blob_upload::{UploadSession, Way, uploading};
-use crate::endpoint::Request;
 use crate::error::{Error, Failure};
 use crate::refusal::BODY_LIMIT;
+use crate::request::Request;
 
 /// After so many sessions in a row that could not be taken up again, none is tried any more.
 const FAILED_RESUMES: u32 = 3;

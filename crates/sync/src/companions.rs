@@ -220,7 +220,7 @@ pub(crate) async fn referrers(
                 (Err(_), Some(own)) => return Ok(own),
                 (Err(problem), None) => return Err(problem),
             };
-            if tags.contains(&registry::Referrers::tag(&subject)) {
+            if tags.contains(&oci::Tag::of_referrers(&subject)) {
                 place.tagged_referrers(&subject).await
             } else {
                 Ok(Vec::new())

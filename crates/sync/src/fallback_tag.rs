@@ -40,7 +40,7 @@ impl FallbackTags {
     ) -> Result<(), Failure> {
         let turn = self.turn(target, subject);
         let _turn = turn.lock().await;
-        let tag = registry::Referrers::tag(&subject);
+        let tag = oci::Tag::of_referrers(&subject);
         let mut wanted = List::of(referrers);
         for writes in 0..=WRITES {
             if writes > 1 {
@@ -71,7 +71,7 @@ impl FallbackTags {
         target: &Place,
         subject: &Digest,
     ) -> Result<Option<HashSet<Digest>>, Failure> {
-        let list = target.manifest(registry::Referrers::tag(subject)).await?;
+        let list = target.manifest(oci::Tag::of_referrers(subject)).await?;
         Ok(match list {
             Some(list) if List::read(&list, subject).is_err() => None,
             Some(list) => Some(list.manifests().map(|entry| entry.digest).collect()),

@@ -131,7 +131,7 @@ pub(crate) async fn left_behind(walk: &Walk, source: &Place, root: &Root) -> Opt
     // The same list tells what belongs to the parts.
     let tags = walk.tag_lists.of(source).await.ok()?;
     let cosign = COSIGN_KINDS.iter().filter_map(|kind| cosign_tag(whole, kind));
-    let belong = cosign.chain([registry::Referrers::tag(whole)]).any(|tag| tags.contains(&tag));
+    let belong = cosign.chain([oci::Tag::of_referrers(whole)]).any(|tag| tags.contains(&tag));
     belong.then(|| {
         format!("signatures or referrers of the whole index {whole} are not those of a part of it")
     })

@@ -233,7 +233,7 @@ async fn referrers_from_the_api_and_from_the_fallback_tag() {
     let none = a.referrers(&single.root.digest).await.unwrap();
     assert_eq!(none, Referrers { manifests: vec![], source: ReferrersSource::Tag });
     let index = image::index(3);
-    registry.add(&repository("a"), &Referrers::tag(&single.root.digest), &index).await;
+    registry.add(&repository("a"), &oci::Tag::of_referrers(&single.root.digest), &index).await;
     let listed = a.referrers(&single.root.digest).await.unwrap();
     assert_eq!(listed.manifests.len(), index.manifest().manifests().count());
     assert_eq!(registry.log().count("GET", path::REFERRERS), 1, "{:?}", asked(&registry));
