@@ -29,6 +29,12 @@ const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const TAG: HeaderName = HeaderName::from_static("oci-tag");
 
 impl RepositoryClient {
+    /// Finds out where the registry is and what it asks for, so that the first request need not
+    /// wait for that. What is wrong, the first request says.
+    pub async fn introduce(&self) {
+        let _ = self.endpoint.base().await;
+    }
+
     /// The descriptor of a manifest, without reading the manifest where the registry says enough;
     /// none if the repository has no such manifest.
     ///

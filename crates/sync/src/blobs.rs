@@ -23,6 +23,8 @@ pub(crate) struct Blobs {
     /// Realms that have refused to mount a blob. They may share blobs all the same
     /// (go-containerregistry's registry does), so there it is worth asking first.
     refusing: Mutex<HashSet<Realm>>,
+    /// Realms that have mounted a blob.
+    mounting: Mutex<HashSet<Realm>>,
     manifests: Mutex<HashMap<Location, HashSet<Digest>>>,
     copies: AtomicUsize,
     waits: Waits,
@@ -32,14 +34,21 @@ pub(crate) struct Blobs {
 #[derive(Default)]
 struct Entry {
     holders: Vec<Holder>,
-    /// Whether somebody is bringing it somewhere.
-    is_busy: bool,
+    /// Where somebody is bringing it.
+    busy: Vec<Place>,
     changed: Arc<Notify>,
 }
 
 struct Holder {
     place: Place,
-    copy: Copying,
+    /// The copy that brought it; none where a manifest that was there before names it.
+    copy: Option<Copying>,
+}
+
+impl Holder {
+    fn is_committed(&self) -> bool {
+        self.copy.as_ref().is_none_or(Copying::is_committed)
+    }
 }
 
 /// A copy to one place, seen from those that wait for it.
@@ -73,6 +82,7 @@ pub(crate) enum Claim {
 pub(crate) struct Turn {
     blobs: Arc<Blobs>,
     key: (Realm, Digest),
+    place: Place,
     /// Where it can be taken from.
     pub(crate) donor: Option<Place>,
     /// Whether a manifest there names it, so that a refusal says something of the realm.
@@ -131,26 +141,36 @@ impl Blobs {
         if entry.holders.iter().any(|holder| holder.place.is(place)) {
             return Claim::Present;
         }
-        if entry.is_busy {
-            return Claim::Wait(Until::Turn(Arc::clone(&entry.changed).notified_owned()));
-        }
         let committed = entry
             .holders
             .iter()
-            .find(|holder| holder.copy.is_committed() || !matches!(realm, Realm::Registry(_)));
+            .find(|holder| holder.is_committed() || !matches!(realm, Realm::Registry(_)));
+        // Where mounts are known to work, they need not come one after the other.
+        let mounts = committed.is_some() && lock(&self.mounting).contains(&realm);
+        if entry.busy.iter().any(|busy| !mounts || busy.is(place)) {
+            return Claim::Wait(Until::Turn(Arc::clone(&entry.changed).notified_owned()));
+        }
         if committed.is_none() && !refuses {
-            let under_way = entry.holders.iter().filter(|holder| holder.copy.is_under_way());
-            for holder in under_way {
-                if let Some(wait) = self.waits.begin(copy.id, holder.copy.id) {
-                    return Claim::Wait(Until::Committed(holder.copy.stage.clone(), wait));
+            let copies = entry.holders.iter().filter_map(|holder| holder.copy.as_ref());
+            for other in copies.filter(|copy| copy.is_under_way()) {
+                if let Some(wait) = self.waits.begin(copy.id, other.id) {
+                    return Claim::Wait(Until::Committed(other.stage.clone(), wait));
                 }
             }
         }
         // Better than nothing: most registries mount what no manifest names yet.
         let donor = committed.or(entry.holders.first()).map(|holder| holder.place.clone());
         let is_committed = committed.is_some();
-        entry.is_busy = true;
-        Claim::Turn(Turn { blobs: Arc::clone(self), key: (realm, digest), donor, is_committed })
+        entry.busy.push(place.clone());
+        let (blobs, key, place) = (Arc::clone(self), (realm, digest), place.clone());
+        Claim::Turn(Turn { blobs, key, place, donor, is_committed })
+    }
+
+    /// A manifest that the place has had before names the blob.
+    pub(crate) fn is_there(&self, place: &Place, digest: Digest) {
+        let mut entries = lock(&self.entries);
+        let entry = entries.entry((place.realm(), digest)).or_default();
+        entry.holders.push(Holder { place: place.clone(), copy: None });
     }
 
     /// Whether a realm has refused to mount a blob.
@@ -179,11 +199,16 @@ impl Blobs {
 
 impl Turn {
     /// The blob is there now.
-    pub(crate) fn done(self, place: &Place, copy: &Copying) {
-        let holder = Holder { place: place.clone(), copy: copy.clone() };
+    pub(crate) fn done(self, copy: &Copying) {
+        let holder = Holder { place: self.place.clone(), copy: Some(copy.clone()) };
         if let Some(entry) = lock(&self.blobs.entries).get_mut(&self.key) {
             entry.holders.push(holder);
         }
+    }
+
+    /// The donor gave it.
+    pub(crate) fn was_mounted(&self) {
+        lock(&self.blobs.mounting).insert(self.key.0.clone());
     }
 
     /// The donor did not give it.
@@ -191,6 +216,7 @@ impl Turn {
         if !self.is_committed {
             return;
         }
+        lock(&self.blobs.mounting).remove(&self.key.0);
         lock(&self.blobs.refusing).insert(self.key.0.clone());
     }
 }
@@ -198,7 +224,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if let Some(entry) = lock(&self.blobs.entries).get_mut(&self.key) {
-            entry.is_busy = false;
+            entry.busy.retain(|place| !place.is(&self.place));
             entry.changed.notify_waiters();
         }
     }

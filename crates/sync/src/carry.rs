@@ -18,7 +18,7 @@ use crate::needed::Needed;
 use crate::place::Place;
 use crate::transfer::{self, Sink};
 use crate::walk::Walk;
-use crate::{Failure, Way, WhichReferrers};
+use crate::{Failure, Way, WhichReferrers, neighbour};
 use blob::Wanting;
 
 /// Brings what images are made of from one source to their destinations.
@@ -62,7 +62,7 @@ impl Carrier<'_> {
         to: &[&Destination<'_>],
         root: Root,
     ) -> Vec<Result<Parts, Failure>> {
-        let needed = join_all(to.iter().map(|to| Needed::at(to, closure, &self.walk.blobs))).await;
+        let needed = join_all(to.iter().map(|to| self.needed(to, closure))).await;
         let root_names_blobs = closure.root().is_some_and(|root| root.blobs().next().is_some());
         // The caller pushes the roots when all destinations have all else. Until then none of them
         // is committed.
@@ -114,6 +114,21 @@ impl Carrier<'_> {
             },
         );
         join(join_all(blobs), join_all(manifests)).await.1
+    }
+
+    /// What a destination lacks. What its neighbour has is noted as there.
+    async fn needed<'a>(
+        &self,
+        to: &Destination<'_>,
+        closure: &'a Closure,
+    ) -> Result<Needed<'a>, Failure> {
+        let blobs = &self.walk.blobs;
+        let needed = Needed::at(to, closure, blobs).await?;
+        if let Some(neighbour) = &to.neighbour {
+            let shared = neighbour::shares(to.place, neighbour, closure, &needed).await;
+            shared.into_iter().for_each(|blob| blobs.is_there(to.place, blob));
+        }
+        Ok(needed)
     }
 
     /// Brings a closure once more, believing nothing of what the destination is said to have.

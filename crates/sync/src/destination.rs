@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use oci::{Descriptor, Manifest};
+use oci::{Descriptor, Manifest, Tag};
 
 use crate::closure::Closure;
 use crate::companions::Companion;
@@ -20,6 +20,8 @@ pub(crate) struct Destination<'a> {
     pub(crate) progress: Progress,
     /// Whether the place had nothing when the copy began: then it is not asked for what it has.
     pub(crate) was_empty: bool,
+    /// The tag there that probably stands for an older version of the image.
+    pub(crate) neighbour: Option<Tag>,
     /// Referrers that the place has taken and does not list.
     unlisted: Mutex<Vec<Manifest>>,
 }
@@ -31,8 +33,11 @@ impl<'a> Destination<'a> {
         let attempts = walk.options.attempts.max(1);
         let progress = Progress { item: first.id, listener, attempts };
         // One request that saves one for each blob and manifest. What it cannot say is asked.
-        let was_empty = walk.tag_lists.of(place).await.is_ok_and(|tags| tags.are_none());
-        Self { place, items: vec![first], progress, was_empty, unlisted: Mutex::default() }
+        let tags = walk.tag_lists.of(place).await.ok();
+        let was_empty = tags.as_ref().is_some_and(|tags| tags.are_none());
+        let neighbour = tags.and_then(|tags| tags.neighbour(&first.wanted.target.tag).cloned());
+        let (items, unlisted) = (vec![first], Mutex::default());
+        Self { place, items, progress, was_empty, neighbour, unlisted }
     }
 
     /// Says what is about to come.

@@ -60,7 +60,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             mode: Mode::Sync,
-            concurrency: 256,
+            concurrency: 512,
             copies: 64,
             transfers: 64,
             fail_fast: false,

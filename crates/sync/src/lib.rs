@@ -22,6 +22,7 @@ mod groups;
 mod item;
 mod late;
 mod needed;
+mod neighbour;
 mod observe;
 mod outcome;
 mod place;

@@ -177,6 +177,13 @@ impl Place {
         matches!(self.store, Store::Registry(_))
     }
 
+    /// Begins to talk to a registry, so that the first question need not wait for the connection.
+    pub(crate) async fn introduce(&self) {
+        if let Store::Registry(remote) = &self.store {
+            remote.client.introduce().await;
+        }
+    }
+
     pub(crate) fn realm(&self) -> Realm {
         match &self.store {
             Store::Registry(remote) => Realm::Registry(remote.host.clone()),

@@ -8,7 +8,7 @@ use registry::TagList;
 use tokio::sync::OnceCell;
 
 use crate::place::Place;
-use crate::{Failure, Side, Wanted};
+use crate::{Failure, Side, Wanted, neighbour};
 
 /// The tags of the run's repositories, as they were when first asked for.
 pub(crate) struct TagLists {
@@ -18,30 +18,48 @@ pub(crate) struct TagLists {
 
 type List = Arc<OnceCell<Result<Arc<Tags>, Failure>>>;
 
-/// What a run may ask of a repository's tags: those that are wanted there, and those that are named
-/// after a digest. No other is kept, so it stays small where repositories are large.
+/// Of so many new tags of a repository at most the neighbours are looked for, each among all that
+/// are there. More of them are neighbours of each other.
+const WITH_NEIGHBOURS: usize = 32;
+
+/// What a run may ask of a repository's tags: those that are wanted there, those beside them, and
+/// those that are named after a digest. No other is kept, so it stays small where repositories are
+/// large.
 #[derive(Debug)]
 pub(crate) struct Tags {
     /// With what they point at, where the list tells.
     kept: HashMap<Tag, Option<Digest>>,
+    /// The tag beside each that is wanted and not there.
+    neighbours: HashMap<Tag, Tag>,
     are_none: bool,
 }
 
 impl Tags {
     fn kept_of(listed: TagList, wanted: Option<&HashSet<Tag>>) -> Self {
-        let is_kept = |tag: &Tag| {
-            tag.as_str().starts_with("sha256-")
-                || tag.as_str().starts_with("sha512-")
-                || wanted.is_some_and(|wanted| wanted.contains(tag))
-        };
+        let is_kept =
+            |tag: &Tag| is_of_digest(tag) || wanted.is_some_and(|wanted| wanted.contains(tag));
         let are_none = listed.tags.is_empty();
+        let there: HashSet<&Tag> = listed.tags.iter().collect();
+        let absent = wanted.into_iter().flatten().filter(|tag| !there.contains(tag));
+        let absent: Vec<&Tag> = absent.collect();
+        let few = if absent.len() <= WITH_NEIGHBOURS { absent } else { Vec::new() };
+        let beside = few.into_iter().filter_map(|tag| {
+            let others = listed.tags.iter().filter(|other| !is_of_digest(other));
+            Some((tag.clone(), neighbour::of(tag, others)?.clone()))
+        });
+        let neighbours = beside.collect();
         let digests = listed.digests;
         let kept = listed.tags.into_iter().filter(is_kept);
         let kept = kept.map(|tag| {
             let digest = digests.get(&tag).copied();
             (tag, digest)
         });
-        Self { kept: kept.collect(), are_none }
+        Self { kept: kept.collect(), neighbours, are_none }
+    }
+
+    /// The tag beside one that is wanted and not there.
+    pub(crate) fn neighbour(&self, tag: &Tag) -> Option<&Tag> {
+        self.neighbours.get(tag)
     }
 
     /// Whether the repository has this tag, which is wanted there or named after a digest.
@@ -58,6 +76,11 @@ impl Tags {
     pub(crate) fn are_none(&self) -> bool {
         self.are_none
     }
+}
+
+/// Whether a tag is named after a digest, as fallback tags and cosign's are.
+fn is_of_digest(tag: &Tag) -> bool {
+    ["sha256-", "sha512-"].iter().any(|prefix| tag.as_str().starts_with(prefix))
 }
 
 /// What cosign keeps in a tag of an image's digest.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::future::{join, join_all};
-use oci::{Digest, Location};
+use oci::{Digest, Location, Selection};
 use tokio::sync::Semaphore;
 
 use crate::blobs::Blobs;
@@ -114,7 +114,13 @@ async fn one_source(walk: &Walk, items: &[Item], targets: &mut Targets) {
         }
     }
     let held = open.iter().map(|(item, target)| observe::target(walk, &item.wanted, target));
-    let held = join_all(held).await;
+    let introduced = async {
+        // What is pinned may be at all targets, and then the source is not asked.
+        if !matches!(wanted.selection, Selection::Digest(_)) {
+            source.introduce().await;
+        }
+    };
+    let (held, ()) = join(join_all(held), introduced).await;
     let Seen { state, manifest } = observe::source(walk, &wanted.selection, &source, &held).await;
     let subset = Subset::new(&source, &first.wanted.extent, manifest);
     let goals = open.iter().zip(&held).map(|((_, target), held)| {

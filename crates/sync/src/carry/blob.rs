@@ -108,7 +108,10 @@ impl Carrier<'_> {
         }
         let Some(donor) = &turn.donor else { return Ok(Found::Lacking(None)) };
         match place.start(blob, Some(donor)).await? {
-            Start::Taken => Ok(Found::There(Way::Mounted)),
+            Start::Taken => {
+                turn.was_mounted();
+                Ok(Found::There(Way::Mounted))
+            }
             Start::Upload(upload) => {
                 turn.mount_was_refused();
                 Ok(Found::Lacking(Some(upload)))
@@ -126,7 +129,7 @@ enum Found {
 }
 
 fn arrived(blob: &Descriptor, one: Wanting<'_>, turn: Turn, way: Way) {
-    turn.done(one.to.destination.place, &one.to.copying);
+    turn.done(&one.to.copying);
     one.to.destination.has(blob, way);
     let _ = one.tell.send(Ok(()));
 }

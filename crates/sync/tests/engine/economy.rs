@@ -121,6 +121,41 @@ async fn a_cold_copy_costs_little_more_than_the_content() {
     assert!(target.requests().len() <= floor + looks, "{target}");
 }
 
+/// One manifest read says what would be three questions.
+#[tokio::test]
+async fn what_an_older_tag_names_is_not_asked_for() {
+    let rig = Rig::new().await;
+    let images = image::shared_base(1, 2);
+    rig.hold("app", "1.0", &images[0]).await;
+    rig.offer("app", "1.1", &images[1]).await;
+    let report = rig.run_one(rig.wish("app:1.1", "app:1.1")).await;
+    assert_eq!(report.outcome, Outcome::Copied, "{report:?}");
+    rig.assert_holds("app", "1.1", &images[1]).await;
+    let log = rig.target.log();
+    assert_eq!(log.count("GET", "/v2/app/manifests/1.0"), 1, "{log}");
+    let own = different_blobs(&images) - different_blobs([&images[0]]);
+    assert_eq!(log.count("HEAD", "/v2/app/blobs/*"), own, "{log}");
+    assert_eq!(log.count("POST", "/v2/app/blobs/uploads/*"), own, "{log}");
+    assert_eq!(rig.source.log().count("GET", "/v2/app/blobs/*"), own, "{log}");
+}
+
+/// A manifest whose blob is gone is no reason to fail: the registry says so, and it is sent.
+#[tokio::test]
+async fn an_older_tag_that_lost_a_blob_is_not_believed_for_long() {
+    let rig = Rig::new().await;
+    let images = image::shared_base(1, 2);
+    rig.hold("app", "1.0", &images[0]).await;
+    let layout = rig.target.layout(&repository_name("app"));
+    for (blob, _) in &images[0].blobs {
+        let file = layout.folder().join("blobs/sha256").join(blob.digest.hex());
+        std::fs::remove_file(file).unwrap();
+    }
+    rig.offer("app", "1.1", &images[1]).await;
+    let report = rig.run_one(rig.wish("app:1.1", "app:1.1")).await;
+    assert_eq!(report.outcome, Outcome::Copied, "{report:?}");
+    rig.assert_holds("app", "1.1", &images[1]).await;
+}
+
 /// ECR mounts only what a manifest of the other repository names (aws/containers-roadmap#2860), and
 /// each refused mount would cost an upload.
 #[tokio::test]
