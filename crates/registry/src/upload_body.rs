@@ -16,9 +16,15 @@ use crate::settings::Timeouts;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
+/// The largest piece that is handed on, in bytes. hyper queues 16 pieces for each connection whose
+/// peer is slow (`MAX_BUF_LIST_BUFFERS`), and reads give up to 16 KiB at once.
+const PIECE: usize = 4 * 1024;
+
 /// A stream of exactly so many bytes.
 pub(crate) struct UploadBody<S> {
     content: Pin<Box<S>>,
+    /// What was read and is still to be handed on.
+    rest: Bytes,
     size: u64,
     sent: u64,
     watch: Arc<Watch>,
@@ -51,7 +57,8 @@ where
         let state = if size == 0 { State::Committing } else { State::Sending };
         let watch =
             Arc::new(Watch { state: Mutex::new(state(Instant::now())), failed: Mutex::default() });
-        (Self { content: Box::pin(content), size, sent: 0, watch: Arc::clone(&watch) }, watch)
+        let (content, rest) = (Box::pin(content), Bytes::new());
+        (Self { content, rest, size, sent: 0, watch: Arc::clone(&watch) }, watch)
     }
 
     fn fail(&self, error: BoxError) -> Poll<Option<Result<Bytes, BoxError>>> {
@@ -70,13 +77,18 @@ where
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            match self.content.as_mut().poll_next(context) {
+            let next = match std::mem::take(&mut self.rest) {
+                rest if rest.is_empty() => self.content.as_mut().poll_next(context),
+                rest => Poll::Ready(Some(Ok(rest))),
+            };
+            match next {
                 Poll::Pending => {
                     *lock(&self.watch.state) = State::Reading;
                     return Poll::Pending;
                 }
                 Poll::Ready(Some(Ok(piece))) if piece.is_empty() => {}
-                Poll::Ready(Some(Ok(piece))) => {
+                Poll::Ready(Some(Ok(mut piece))) => {
+                    self.rest = piece.split_off(piece.len().min(PIECE));
                     self.sent += piece.len() as u64;
                     if self.sent > self.size {
                         let size = self.size;
@@ -146,6 +158,16 @@ mod tests {
     use futures::{StreamExt, stream};
 
     use super::*;
+
+    #[tokio::test]
+    async fn large_pieces_are_handed_on_in_small_ones() {
+        let content = Bytes::from((0..=255).cycle().take(2 * PIECE + 1).collect::<Vec<u8>>());
+        let pieces = stream::iter([Ok::<_, BoxError>(content.clone())]);
+        let (body, _watch) = UploadBody::new(content.len() as u64, pieces);
+        let taken: Vec<Bytes> = body.map(|piece| piece.unwrap()).collect().await;
+        assert_eq!(taken.iter().map(Bytes::len).collect::<Vec<_>>(), [PIECE, PIECE, 1]);
+        assert_eq!(taken.concat(), content);
+    }
 
     async fn send(size: u64, pieces: &[&'static str]) -> (Vec<bool>, Option<String>) {
         let pieces = pieces.iter().map(|piece| match *piece {
