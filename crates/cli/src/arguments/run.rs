@@ -174,7 +174,7 @@ pub(crate) struct LoginArguments {
 #[command(next_help_heading = "The run and its report")]
 pub(crate) struct RunArguments {
     /// Work on so many images at once, and make at most so many requests of a kind at once to each
-    /// registry [default: look at 256, copy 64; requests as the registry takes them]
+    /// registry [default: look at 512, copy 64; requests as the registry takes them]
     #[arg(long, value_name = "NUMBER", value_parser = positive)]
     pub(crate) concurrency: Option<usize>,
     /// Be done in so much time, such as `45m` or `1h30m`; what is not is put off, with exit code 75
