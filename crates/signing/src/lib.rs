@@ -1,0 +1,16 @@
+//! Signatures of container images, made and judged as cosign does it.
+//!
+//! A key ([`PrivateKey`], [`PublicKey`]) signs with an [`Algorithm`]; what it signs is a payload of
+//! [`simple_signing`], cosign's first form, or a statement in a [`bundle`], its second; [`judge`]
+//! says of what was found for a digest which signature is valid by which key, and why each other is
+//! not. Nothing here knows a registry: manifests and blobs come in and go out as bytes.
+
+mod algorithm;
+mod error;
+mod public_key;
+#[cfg(test)]
+mod sample;
+
+pub use algorithm::Algorithm;
+pub use error::{SigningError, SigningErrorKind};
+pub use public_key::{BadSignature, KeyKind, PublicKey};

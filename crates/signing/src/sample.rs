@@ -1,0 +1,20 @@
+//! Keys for tests, made with `openssl` and `cosign import-key-pair`; nothing else is signed with them.
+
+pub(crate) const P256_PRIVATE: &str = include_str!("../samples/p256.key");
+pub(crate) const P256_PUBLIC: &str = include_str!("../samples/p256.pub");
+pub(crate) const P384_PRIVATE: &str = include_str!("../samples/p384.key");
+pub(crate) const P384_PRIVATE_SEC1: &str = include_str!("../samples/p384-sec1.key");
+pub(crate) const P384_PUBLIC: &str = include_str!("../samples/p384.pub");
+pub(crate) const P521_PRIVATE: &str = include_str!("../samples/p521.key");
+pub(crate) const P521_PUBLIC: &str = include_str!("../samples/p521.pub");
+pub(crate) const RSA_PRIVATE: &str = include_str!("../samples/rsa.key");
+pub(crate) const RSA_PRIVATE_PKCS1: &str = include_str!("../samples/rsa-pkcs1.key");
+pub(crate) const RSA_PUBLIC: &str = include_str!("../samples/rsa.pub");
+pub(crate) const RSA_PUBLIC_PKCS1: &str = include_str!("../samples/rsa-pkcs1.pub");
+pub(crate) const ED25519_PRIVATE: &str = include_str!("../samples/ed25519.key");
+pub(crate) const ED25519_PUBLIC: &str = include_str!("../samples/ed25519.pub");
+
+/// [`P256_PRIVATE`] as cosign keeps it.
+pub(crate) const COSIGN_PRIVATE: &str = include_str!("../samples/p256-cosign.key");
+/// The password of [`COSIGN_PRIVATE`].
+pub(crate) const COSIGN_PASSWORD: &str = "a password";
