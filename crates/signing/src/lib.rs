@@ -6,11 +6,20 @@
 //! not. Nothing here knows a registry: manifests and blobs come in and go out as bytes.
 
 mod algorithm;
+pub mod bundle;
+mod claimant;
+mod encrypted_key;
 mod error;
+mod json;
+pub mod judge;
+mod private_key;
 mod public_key;
 #[cfg(test)]
 mod sample;
+pub mod simple_signing;
 
 pub use algorithm::Algorithm;
+pub use claimant::Claimant;
 pub use error::{SigningError, SigningErrorKind};
+pub use private_key::PrivateKey;
 pub use public_key::{BadSignature, KeyKind, PublicKey};
