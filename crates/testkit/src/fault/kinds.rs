@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderName, RANGE, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, RANGE, RETRY_AFTER};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use oci::Digest;
 use tokio::time::Instant;
@@ -157,14 +158,15 @@ impl Fault {
     }
 
     /// The connection closes when `bytes` of the request's body were read; the registry sees
-    /// nothing of it.
+    /// nothing of it. A request whose body has no more than that is spared.
     pub fn cut_request(bytes: u64) -> Self {
-        Self::new(Effect::CutRequest(bytes)).on("PUT|PATCH|POST", path::ANY)
+        Self::new(Effect::CutRequest(bytes)).on("PUT|PATCH|POST", path::ANY).when(has_more(bytes))
     }
 
-    /// The connection closes when `bytes` of the request's body were read; the registry has them.
+    /// The connection closes when `bytes` of the request's body were read; the registry has them. A
+    /// request whose body has no more than that is spared.
     pub fn break_request(bytes: u64) -> Self {
-        Self::new(Effect::BreakRequest(bytes)).on("PUT|PATCH|POST", path::ANY)
+        Self::new(Effect::BreakRequest(bytes)).on("PUT|PATCH|POST", path::ANY).when(has_more(bytes))
     }
 
     /// The connection closes when the answer's header and `bytes` of its body were sent; exactly
@@ -300,4 +302,12 @@ impl Fault {
 fn http_date(time: Duration) -> String {
     let moment = jiff::Timestamp::now() + time;
     moment.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+/// Whether a request's body may have more than so many bytes.
+fn has_more(bytes: u64) -> impl Fn(&Parts) -> bool {
+    move |request| {
+        let length = request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        length.and_then(|length| length.parse().ok()).is_none_or(|length: u64| length > bytes)
+    }
 }
