@@ -11,7 +11,7 @@ use oci::Digest;
 
 use crate::bundle::{Bundle, Envelope, Material, SIGNATURE_PREDICATE_TYPE};
 use crate::simple_signing::SignatureLayer;
-use crate::{Algorithm, Claimant, PublicKey};
+use crate::{Algorithm, Claimant, KeyKind, PublicKey};
 
 /// One thing that was found for a digest.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -54,6 +54,12 @@ pub enum Refusal {
     /// It names one of the keys, which did not sign what is there.
     #[error("it names key {0}, which did not sign this: it was changed")]
     Changed(String),
+    /// It names one of the keys, an Ed25519 one. cosign signs with such a key in a way, Ed25519ph, that
+    /// neither aws-lc-rs nor cosign's own `verify` knows.
+    #[error(
+        "it names key {0}, but was changed, or made by cosign with Ed25519ph, which cannot be verified"
+    )]
+    ChangedOrPrehashed(String),
     /// A signature of something else, such as one moved here from another image.
     #[error("it is for {}, not for this image", .0.as_deref().unwrap_or("nothing that can be told"))]
     AnotherImage(Option<String>),
@@ -180,6 +186,9 @@ fn not_by<K: Borrow<PublicKey>>(evidence: &Evidence, keys: &[K]) -> Refusal {
     };
     let named = |key: &&PublicKey| hint.is_some_and(|hint| key.hint() == *hint);
     match public_keys(keys).find(named) {
+        Some(key) if key.kind() == KeyKind::Ed25519 => {
+            Refusal::ChangedOrPrehashed(key.fingerprint())
+        }
         Some(key) => Refusal::Changed(key.fingerprint()),
         None => Refusal::AnotherKey(evidence.claimant()),
     }

@@ -202,6 +202,17 @@ fn a_bundle_is_refused_for_its_reason() {
 }
 
 #[test]
+fn an_ed25519_key_that_is_named_may_have_signed_in_another_way() {
+    let key = private(sample::ED25519_PRIVATE);
+    let by_other = bundle_of(signature_statement(&image()), &private(sample::P256_PRIVATE));
+    let other_hint = public(sample::P256_PUBLIC).hint();
+    let naming = changed(&by_other, &other_hint, &key.public_key().hint());
+    let trusted = [key.public_key()];
+    let refusal = signature(&Evidence::Bundle(naming), &image(), &trusted).unwrap_err();
+    assert_eq!(refusal, Refusal::ChangedOrPrehashed(key.public_key().fingerprint()));
+}
+
+#[test]
 fn the_hint_is_not_believed() {
     let key = private(sample::P256_PRIVATE);
     let good = bundle_of(signature_statement(&image()), &key);
