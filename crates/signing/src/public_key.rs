@@ -4,7 +4,9 @@ use std::fmt;
 
 use aws_lc_rs::digest;
 use aws_lc_rs::encoding::AsDer;
-use aws_lc_rs::signature::{self, ParsedPublicKey, UnparsedPublicKey, VerificationAlgorithm};
+use aws_lc_rs::signature::{
+    self, ParsedPublicKey, RsaSubjectPublicKey, UnparsedPublicKey, VerificationAlgorithm,
+};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -87,6 +89,10 @@ impl PublicKey {
             let Some(verification) = kind.verification(*algorithm) else { continue };
             let Ok(parsed) = ParsedPublicKey::new(verification, der) else { continue };
             let Ok(canonical) = parsed.as_der() else { continue };
+            // aws-lc-rs reads RSA keys of any size, and then verifies nothing with the others.
+            if kind == KeyKind::Rsa && !has_supported_modulus(der) {
+                continue;
+            }
             return Ok(Self { kind, der: canonical.as_ref().to_vec() });
         }
         Err(SigningError::new(
@@ -224,6 +230,11 @@ impl fmt::Debug for PublicKey {
     }
 }
 
+fn has_supported_modulus(der: &[u8]) -> bool {
+    RsaSubjectPublicKey::from_der(der)
+        .is_ok_and(|key| (2048 / 8..=8192 / 8).contains(&key.modulus_len()))
+}
+
 fn invalid(message: String) -> SigningError {
     SigningError::new(SigningErrorKind::Invalid, message)
 }
@@ -263,6 +274,14 @@ mod tests {
         let bare_point = &PublicKey::from_pem(sample::P256_PUBLIC).unwrap().der;
         let bare_point = &bare_point[bare_point.len() - 65..];
         assert!(PublicKey::from_der(bare_point).is_err(), "only one encoding for one key");
+    }
+
+    #[test]
+    fn what_cannot_be_verified_is_refused_at_once() {
+        for text in sample::UNSUPPORTED_PUBLIC {
+            let error = PublicKey::from_pem(text).unwrap_err();
+            assert_eq!(error.kind(), SigningErrorKind::Unsupported, "{text}");
+        }
     }
 
     #[test]

@@ -14,6 +14,10 @@ pub(crate) const RSA_PUBLIC_PKCS1: &str = include_str!("../samples/rsa-pkcs1.pub
 pub(crate) const ED25519_PRIVATE: &str = include_str!("../samples/ed25519.key");
 pub(crate) const ED25519_PUBLIC: &str = include_str!("../samples/ed25519.pub");
 
+/// Keys that are not supported.
+pub(crate) const UNSUPPORTED_PUBLIC: [&str; 2] =
+    [include_str!("../samples/rsa-1024.pub"), include_str!("../samples/secp256k1.pub")];
+
 /// [`P256_PRIVATE`] as cosign keeps it.
 pub(crate) const COSIGN_PRIVATE: &str = include_str!("../samples/p256-cosign.key");
 /// The password of [`COSIGN_PRIVATE`].
