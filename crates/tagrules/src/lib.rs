@@ -14,6 +14,7 @@ mod rules;
 mod select;
 mod verdict;
 mod version;
+mod whole_regex;
 
 pub use judge::judge;
 pub use pattern::{InvalidPattern, Pattern};
@@ -22,3 +23,4 @@ pub use rules::{InvalidPart, Latest, Rules};
 pub use select::{SelectionError, check, select};
 pub use verdict::{Dropped, Judged, Kept, Rank, Rule, Verdict};
 pub use version::{Part, Version};
+pub use whole_regex::WholeRegex;

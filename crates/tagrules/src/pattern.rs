@@ -5,13 +5,11 @@ use std::str::FromStr;
 
 use globset::{GlobBuilder, GlobMatcher};
 use oci::Tag;
-use regex::bytes::{Regex, RegexBuilder};
 
-/// The memory in bytes that a compiled regex may take; `[\w.-]{1,128}` needs a tenth of it.
-const SIZE_LIMIT: usize = 1 << 20;
+use crate::whole_regex::WholeRegex;
 
 /// No pattern that somebody wrote is longer, in bytes.
-const LONGEST: usize = 4096;
+pub(crate) const LONGEST: usize = 4096;
 
 /// A glob (`v*`, `1.2?`, `{1,2}.*`, `[0-9]*`), or a regex between slashes (`/v\d+/`).
 ///
@@ -26,7 +24,7 @@ pub struct Pattern {
 #[derive(Clone, Debug)]
 enum Matcher {
     Glob(GlobMatcher),
-    Regex(Regex),
+    Regex(WholeRegex),
 }
 
 /// A text that is no pattern.
@@ -39,8 +37,13 @@ pub struct InvalidPattern {
 }
 
 impl InvalidPattern {
-    fn new(input: &str, problem: impl Into<String>) -> Self {
+    pub(crate) fn new(input: &str, problem: impl Into<String>) -> Self {
         Self { input: input.to_owned(), problem: problem.into(), hint: None }
+    }
+
+    pub(crate) fn too_long(input: &str) -> Self {
+        let start: String = input.chars().take(40).collect();
+        Self::new(&format!("{start}…"), format!("it has more than {LONGEST} bytes"))
     }
 
     /// What is wrong with it, without the input.
@@ -63,7 +66,7 @@ impl Pattern {
     pub(crate) fn matches_text(&self, text: &str) -> bool {
         match &self.matcher {
             Matcher::Glob(glob) => glob.is_match(text),
-            Matcher::Regex(regex) => regex.is_match(text.as_bytes()),
+            Matcher::Regex(regex) => regex.matches(text),
         }
     }
 
@@ -78,16 +81,17 @@ impl FromStr for Pattern {
 
     fn from_str(input: &str) -> Result<Self, InvalidPattern> {
         if input.len() > LONGEST {
-            let start: String = input.chars().take(40).collect();
-            let problem = format!("it has more than {LONGEST} bytes");
-            return Err(InvalidPattern::new(&format!("{start}…"), problem));
+            return Err(InvalidPattern::too_long(input));
         }
         let matcher = match input.strip_prefix('/') {
             Some(rest) => match rest.strip_suffix('/') {
                 Some("") => {
                     return Err(InvalidPattern::new(input, "there is nothing between its slashes"));
                 }
-                Some(regex) => Matcher::Regex(whole(input, regex)?),
+                Some(regex) => {
+                    let quoted = |error| InvalidPattern { input: input.to_owned(), ..error };
+                    Matcher::Regex(regex.parse().map_err(quoted)?)
+                }
                 None => {
                     return Err(InvalidPattern::new(input, "a regex ends with a slash as well"));
                 }
@@ -95,30 +99,6 @@ impl FromStr for Pattern {
             None => Matcher::Glob(glob(input)?),
         };
         Ok(Self { text: input.to_owned(), matcher })
-    }
-}
-
-/// The regex, so that it matches the whole of a text only.
-fn whole(input: &str, regex: &str) -> Result<Regex, InvalidPattern> {
-    // Tags are ASCII: `\w` without Unicode is a hundredth of the size.
-    let compile =
-        |regex: &str| RegexBuilder::new(regex).unicode(false).size_limit(SIZE_LIMIT).build();
-    // By itself first: `a)|(b` must not become right by what is put around it.
-    compile(regex).map_err(|error| InvalidPattern::new(input, described(&error)))?;
-    // The group keeps an alternation together: `^a|b$` would match `ax` and `xb`.
-    compile(&format!(r"\A(?:{regex})\z"))
-        .map_err(|_| InvalidPattern::new(input, "it ends in a comment; write it without `(?x)`"))
-}
-
-/// The last line of the regex crate's error, which draws the pattern before it.
-fn described(error: &regex::Error) -> String {
-    match error {
-        regex::Error::CompiledTooBig(_) => "it is too large when compiled".to_owned(),
-        error => {
-            let text = error.to_string();
-            let line = text.lines().last().unwrap_or_default();
-            line.strip_prefix("error: ").unwrap_or(line).to_owned()
-        }
     }
 }
 
