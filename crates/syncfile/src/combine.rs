@@ -1,4 +1,5 @@
-//! All files together: a target has one source, a registry one description.
+//! All files together: a target has one source and is signed in one way, a registry has one
+//! description, and a rule of one file is for the sources of all.
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
@@ -9,6 +10,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::document::Document;
 use crate::image::Wants;
 use crate::registry::RegistryEntry;
+use crate::signing::Signing;
 use crate::sync_file::{SyncFile, TagSelection};
 use crate::text::Text;
 use crate::yaml::Span;
@@ -25,9 +27,14 @@ struct At {
 /// The diagnostics come file by file, in the order of each text.
 pub(crate) fn combine(texts: &[Text], documents: Vec<Document>) -> (SyncFile, Vec<Diagnostic>) {
     let mut joined = Joined { texts, ..Joined::default() };
-    let mut all_found = Vec::new();
+    let mut all_found: Vec<Vec<Diagnostic>> = Vec::new();
+    let mut rules: Vec<At> = Vec::new();
     for (index, document) in documents.into_iter().enumerate() {
         let mut found = document.found;
+        for (rule, span) in document.verify {
+            joined.sync_file.verify.push(rule);
+            rules.push(At { text: index, span });
+        }
         for (host, span, entry) in document.registries {
             joined.add_registry(&mut found, At { text: index, span }, host, entry);
         }
@@ -45,6 +52,7 @@ pub(crate) fn combine(texts: &[Text], documents: Vec<Document>) -> (SyncFile, Ve
                 location: comparable(&image.source.location),
                 selection: image.source.selection.clone(),
                 extent: image.extent.clone(),
+                signing: image.signing.clone(),
             };
             image.targets.retain(|target| {
                 let span = spans.next().unwrap_or(at.span);
@@ -54,20 +62,24 @@ pub(crate) fn combine(texts: &[Text], documents: Vec<Document>) -> (SyncFile, Ve
                 joined.sync_file.images.push(image);
             }
         }
+        all_found.push(found);
+    }
+    joined.note_unmatched_rules(&mut all_found, &rules);
+    for found in &mut all_found {
         found.sort_by_key(|diagnostic| {
             diagnostic.place.as_ref().map(|place| (place.line, place.column))
         });
-        all_found.extend(found);
     }
-    (joined.sync_file, all_found)
+    (joined.sync_file, all_found.into_iter().flatten().collect())
 }
 
 /// What a target is to hold.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 struct Content {
     location: Location,
     selection: Selection,
     extent: Extent,
+    signing: Signing,
 }
 
 #[derive(Default)]
@@ -95,14 +107,22 @@ impl Joined<'_> {
             return true;
         };
         let (place, first_place) = (self.place(at), self.place(*first));
-        found.push(if first_source == source {
+        let is_same_source = (&first_source.location, &first_source.selection)
+            == (&source.location, &source.selection);
+        let is_same_extent = first_source.extent == source.extent;
+        let is_same_signing = first_source.signing.is_same(&source.signing);
+        found.push(if is_same_source && is_same_extent && is_same_signing {
             let message = format!("`{target}` is wanted twice from the same source");
             Diagnostic::warning(Code::DuplicateImage, Some(place), message)
                 .label("again here; it is copied once")
                 .related(first_place, "first here")
-        } else if (&first_source.location, &first_source.selection)
-            == (&source.location, &source.selection)
-        {
+        } else if is_same_source && is_same_extent {
+            let message = format!("`{target}` is to be signed in different ways");
+            Diagnostic::error(Code::DuplicateTarget, Some(place), message)
+                .label("in this way")
+                .related(first_place, "and in another one")
+                .help("an image has its own `sign` and `key`, or those of the top of its file")
+        } else if is_same_source {
             let message = format!("`{target}` is wanted with different platforms");
             Diagnostic::error(Code::DuplicateTarget, Some(place), message)
                 .label("with these")
@@ -128,19 +148,52 @@ impl Joined<'_> {
         };
         match self.sync_file.selections.iter().position(is_same) {
             Some(first) => {
-                let first = self.selections.get(first).copied().unwrap_or(at);
-                let message = "the same tags are selected twice from the same source";
-                let warning =
-                    Diagnostic::warning(Code::DuplicateImage, Some(self.place(at)), message);
-                found.push(
-                    warning
+                let same = self.sync_file.selections.get(first);
+                let is_same_signing =
+                    same.is_none_or(|first| first.signing.is_same(&selection.signing));
+                let first = self.place(self.selections.get(first).copied().unwrap_or(at));
+                let place = Some(self.place(at));
+                found.push(if is_same_signing {
+                    let message = "the same tags are selected twice from the same source";
+                    Diagnostic::warning(Code::DuplicateImage, place, message)
                         .label("again here; they are copied once")
-                        .related(self.place(first), "first here"),
-                );
+                        .related(first, "first here")
+                } else {
+                    let message = "the same tags are to be signed in different ways";
+                    Diagnostic::error(Code::DuplicateTarget, place, message)
+                        .label("in this way")
+                        .related(first, "and in another one")
+                });
             }
             None => {
                 self.sync_file.selections.push(selection);
                 self.selections.push(at);
+            }
+        }
+    }
+
+    /// Warns of rules that are for no source: a misspelt one would verify nothing, and say nothing.
+    fn note_unmatched_rules(&self, found: &mut [Vec<Diagnostic>], rules: &[At]) {
+        // What is wrong elsewhere may be what a rule is for; without any source, there is nothing to
+        // be for.
+        let is_error = |found: &Diagnostic| found.severity == crate::Severity::Error;
+        if self.sync_file.is_empty() || found.iter().flatten().any(is_error) {
+            return;
+        }
+        let images = self.sync_file.images.iter().map(|image| &image.source.location);
+        let selections = self.sync_file.selections.iter().map(|one| &one.source);
+        let sources: Vec<&Location> = images.chain(selections).collect();
+        for (rule, at) in self.sync_file.verify.iter().zip(rules) {
+            if !sources.iter().any(|source| rule.source.matches(source))
+                && let Some(found) = found.get_mut(at.text)
+            {
+                let message = format!("`{}` is for no source", rule.source);
+                let warning =
+                    Diagnostic::warning(Code::UnmatchedRule, Some(self.place(*at)), message);
+                found.push(warning.help(
+                    "it must match the whole of `HOST/REPOSITORY`; a name of Docker Hub is \
+                     `docker.io/library/nginx`",
+                ));
             }
         }
     }

@@ -95,8 +95,14 @@ codes! {
     TagWithTags = "tag-with-tags",
     /// A range of versions that is not one.
     InvalidRange = "invalid-range",
-    /// A pattern that is neither a glob nor a regex.
+    /// A pattern that is neither a glob nor a regex, or can match nothing.
     InvalidPattern = "invalid-pattern",
+    /// A key that is none, or none that can do what it is for.
+    InvalidKey = "invalid-key",
+    /// A type of predicate that is not one.
+    InvalidPredicateType = "invalid-predicate-type",
+    /// Something is to be signed, and there is no key.
+    NoSigningKey = "no-signing-key",
     /// An image that has nowhere to go.
     NoTarget = "no-target",
     /// A target that cannot be written as a name.
@@ -117,6 +123,10 @@ codes! {
     NotSupportedYet = "not-supported-yet",
     /// A secret that stands in the file itself.
     SecretInFile = "secret-in-file",
+    /// A value that a list has twice.
+    DuplicateValue = "duplicate-value",
+    /// A rule that is for no source of any file.
+    UnmatchedRule = "unmatched-rule",
     /// A file, or all files, without an image.
     EmptyList = "empty-list",
 }

@@ -1,6 +1,7 @@
 //! One file: its top level, read into images and registries whose places are still known.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use oci::Host;
 
@@ -9,8 +10,10 @@ use crate::image::{self, Entry, Surroundings};
 use crate::pending;
 use crate::reader::{Field, Mapping, Reader};
 use crate::registry::{self, RegistryEntry};
+use crate::signing::{self, SigningDefaults};
 use crate::target_name::Prefix;
 use crate::text::Text;
+use crate::verify::{self, VerifyRule};
 use crate::yaml::{self, Content, Node, Span};
 
 /// What a file says.
@@ -18,6 +21,8 @@ use crate::yaml::{self, Content, Node, Span};
 pub(crate) struct Document {
     pub(crate) images: Vec<Entry>,
     pub(crate) registries: Vec<(Host, Span, RegistryEntry)>,
+    /// With where the source of each stands.
+    pub(crate) verify: Vec<(VerifyRule, Span)>,
     pub(crate) found: Vec<Diagnostic>,
 }
 
@@ -67,7 +72,8 @@ fn top_level(reader: &mut Reader<'_>, root: &Node, given: Option<&[Prefix]>) -> 
         return Document::default();
     };
     let own = keys.get("targetRepoPrefix").map(|field| image::read_prefixes(reader, field));
-    refuse_signing(reader, &mut keys);
+    let signing = Arc::new(signing::read_defaults(reader, &mut keys));
+    let verify = keys.get("verify");
     let images = keys.get("images");
     let registries = keys.get("registries");
     let repositories = keys.get("repositories");
@@ -78,17 +84,21 @@ fn top_level(reader: &mut Reader<'_>, root: &Node, given: Option<&[Prefix]>) -> 
     if let Some(field) = registries {
         document.registries = read_registries(reader, field);
     }
+    if let Some(field) = verify {
+        document.verify = verify::read(reader, field);
+    }
+    let has_others = registries.is_some() || repositories.is_some() || verify.is_some();
     match images {
         Some(field) => {
-            let (images, without_target) = read_images(reader, field, prefixes);
+            let (images, without_target) = read_images(reader, field, prefixes, signing);
             document.images = images;
             // An unknown key may well be a misspelt prefix.
             if complete {
                 image::report_without_target(reader, &without_target);
             }
         }
-        // A typing error in `images`, or a file of registries alone, is no empty list.
-        None if complete && registries.is_none() && repositories.is_none() => {
+        // A typing error in `images`, or a file of registries or rules alone, is no empty list.
+        None if complete && !has_others => {
             let message = "the file has no `images`";
             reader.push(reader.warning(Code::EmptyList, Span::default(), message));
         }
@@ -124,30 +134,18 @@ fn bare_list(reader: &mut Reader<'_>, root: &Node, items: &[Node]) {
     }
 }
 
-fn refuse_signing(reader: &mut Reader<'_>, keys: &mut Mapping<'_>) {
-    if let Some(field) = keys.get("sign")
-        && reader.boolean(field) == Some(true)
-    {
-        reader.not_supported(field, pending::NO_SIGNING);
-    }
-    if let Some(field) = keys.get("kmsKey")
-        && reader.text(field).is_some()
-    {
-        reader.not_supported(field, pending::NO_SIGNING);
-    }
-}
-
 /// The images that are right, and the sources of those that have nowhere to go.
 fn read_images(
     reader: &mut Reader<'_>,
     field: Field<'_>,
     prefixes: Option<&[Prefix]>,
+    signing: Arc<SigningDefaults>,
 ) -> (Vec<Entry>, Vec<Span>) {
     let Some(items) = reader.list(field) else { return (Vec::new(), Vec::new()) };
     if items.is_empty() {
         reader.push(reader.warning(Code::EmptyList, field.key_span, "the list is empty"));
     }
-    let mut surroundings = Surroundings { prefixes, without_target: Vec::new() };
+    let mut surroundings = Surroundings { prefixes, signing, without_target: Vec::new() };
     let images = items.iter().filter_map(|item| image::read(reader, item, &mut surroundings));
     let images = images.collect();
     (images, surroundings.without_target)

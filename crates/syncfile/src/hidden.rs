@@ -1,5 +1,7 @@
-//! What of a sync file is never shown: passwords and tokens, also those under a misspelt key.
+//! What of a sync file is never shown: passwords and tokens, also those under a misspelt key, and
+//! private keys.
 
+use crate::key::is_private;
 use crate::yaml::{Content, Node, Span};
 
 /// Where in the tree a value stands.
@@ -59,7 +61,8 @@ impl Secrets<'_> {
     fn collect(&mut self, node: &Node, within: Within) {
         match &node.content {
             Content::Scalar { text, .. } => {
-                if (within != Within::Open && !node.is_null()) || has_user_info(text) {
+                let is_secret = is_private(text) || has_user_info(text);
+                if (within != Within::Open && !node.is_null()) || is_secret {
                     self.spans.push(node.span);
                 }
             }
@@ -148,6 +151,7 @@ pub(crate) fn may_hold_secret(text: &str, begin: usize) -> bool {
 fn looks_secret(line: &str) -> bool {
     let separators = ['{', '}', '[', ']', ',', '"', '\''];
     has_user_info(line)
+        || is_private(line)
         || line
             .split(|c: char| c.is_whitespace() || separators.contains(&c))
             .filter_map(|word| word.split(':').next())
@@ -216,6 +220,13 @@ registries:
         assert_eq!(shown("password: &b c\nx: &y z"), "password: ***\nx: &y z");
         assert_eq!(shown("images: [{password:x}]"), "images: [{***}]");
         assert_eq!(shown("source: a@sha256:b # https://"), "source: a@sha256:b # https://");
+        let begin = "-----BEGIN PRIVATE KEY-----";
+        assert_eq!(shown(&format!("kmsKey: {begin}")), "kmsKey: ***");
+        assert_eq!(
+            shown(&format!("kmsKey: |\n  {begin}\n  c2Vj\nsign: yes")),
+            "kmsKey: |\n  ***sign: yes"
+        );
+        assert_eq!(shown("kmsKey: awskms:///alias/a"), "kmsKey: awskms:///alias/a");
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! One entry of `images`: a source, and where it goes.
 
+use std::sync::Arc;
+
 use oci::{InvalidName, Location, Reference, Selection, Source, Tag, Target, Written};
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::reader::{Field, Mapping, Reader, Spanned};
+use crate::signing::{self, SigningDefaults};
 use crate::sync_file::{Image, Origin, TagSelection};
 use crate::tag_selection::{self, Around};
 use crate::target_name::{self, Prefix};
 use crate::yaml::{Content, Node, Span};
-use crate::{extent, pending, text};
+use crate::{extent, text};
 
 /// What an entry wants, and where each of its targets stands.
 pub(crate) struct Entry {
@@ -27,6 +30,8 @@ pub(crate) enum Wants {
 pub(crate) struct Surroundings<'a> {
     /// Where images without a destination go; nothing where that is not said at all.
     pub(crate) prefixes: Option<&'a [Prefix]>,
+    /// What it says of signing all its images.
+    pub(crate) signing: Arc<SigningDefaults>,
     /// The sources that have nowhere to go, reported once for the file.
     pub(crate) without_target: Vec<Span>,
 }
@@ -48,7 +53,10 @@ pub(crate) fn read(
     let tag = keys.get("tag").and_then(|field| reader.text_or_null(field));
     let destinations = destinations(reader, &mut keys);
     let selects = keys.get("tags");
-    refuse_unsupported(reader, &mut keys);
+    let signing = signing::read(reader, &mut keys, &surroundings.signing);
+    if let Some(field) = keys.get("ecr") {
+        reader.not_supported(field, "create the ECR repository first, and remove the key");
+    }
     let extent = extent::read(reader, &mut keys);
     keys.close(reader);
 
@@ -57,7 +65,8 @@ pub(crate) fn read(
     let reference = parse_reference(reader, &source);
     if let Some(field) = selects {
         let tag = tag.map(|tag| tag.span);
-        let around = Around { span, source: &source, reference, tag, extent, destinations };
+        let around =
+            Around { span, source: &source, reference, tag, extent, destinations, signing };
         let (selection, target_spans) = tag_selection::read(reader, field, around, surroundings)?;
         return Some(Entry { wants: Wants::Tags(selection), span, target_spans });
     }
@@ -99,7 +108,7 @@ pub(crate) fn read(
         return None;
     }
     let origin = origin(reader, span);
-    let image = Image { source, written, extent: extent?, targets, origin };
+    let image = Image { source, written, extent: extent?, targets, signing, origin };
     Some(Entry { wants: Wants::Image(image), span, target_spans })
 }
 
@@ -136,22 +145,6 @@ fn destinations(reader: &mut Reader<'_>, keys: &mut Mapping<'_>) -> Destinations
         }
     };
     reader.one_or_more(field).map_or(Destinations::Wrong, Destinations::Said)
-}
-
-fn refuse_unsupported(reader: &mut Reader<'_>, keys: &mut Mapping<'_>) {
-    if let Some(field) = keys.get("sign")
-        && reader.boolean(field) == Some(true)
-    {
-        reader.not_supported(field, pending::NO_SIGNING);
-    }
-    if let Some(field) = keys.get("key")
-        && reader.text(field).is_some()
-    {
-        reader.not_supported(field, pending::NO_SIGNING);
-    }
-    if let Some(field) = keys.get("ecr") {
-        reader.not_supported(field, "create the ECR repository first, and remove the key");
-    }
 }
 
 fn selection(reference: &Reference) -> Option<Selection> {

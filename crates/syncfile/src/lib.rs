@@ -5,8 +5,8 @@
 //! with its place, the line it stands in and what would be right. No registry is asked.
 //!
 //! A text walks through these modules: `input` (files to texts), `yaml` (text to a tree),
-//! `reader` (shape), `document`, `image`, `extent`, `tag_selection` and `registry` (meaning), `combine`
-//! (all files together).
+//! `reader` (shape), `document`, `image`, `extent`, `tag_selection`, `signing`, `verify` and `registry`
+//! (meaning), `combine` (all files together).
 
 mod combine;
 mod diagnostic;
@@ -15,23 +15,31 @@ mod extent;
 mod hidden;
 mod image;
 mod input;
+mod key;
 mod pending;
 mod reader;
 mod registry;
 mod schema;
 mod secret;
+mod signing;
+mod source_pattern;
 mod sync_file;
 mod tag_selection;
 mod target_name;
 mod text;
+mod verify;
 mod yaml;
 
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity};
 pub use input::Input;
+pub use key::Key;
 pub use registry::{Auth, ClientCertificate, RegistryEntry};
 pub use schema::schema;
 pub use secret::{Secret, SecretError};
+pub use signing::{Outside, Placed, SignatureFormat, Signing, SigningDefaults};
+pub use source_pattern::SourcePattern;
 pub use sync_file::{Image, Origin, SyncFile, TagSelection};
+pub use verify::{Identity, IdentityText, Keyless, VerifyMode, VerifyRule};
 
 use std::path::Path;
 

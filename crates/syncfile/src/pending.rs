@@ -3,10 +3,6 @@
 use crate::reader::{Field, Mapping, Reader};
 use crate::yaml::{Content, Node};
 
-/// What to do without signing.
-pub(crate) const NO_SIGNING: &str =
-    "images are copied with the signatures they have; write `sign: false`, or remove the key";
-
 /// A list of ECR repositories, below `repositories` or as the whole file.
 pub(crate) fn repositories(reader: &mut Reader<'_>, items: &[Node]) {
     for item in items {

@@ -18,7 +18,7 @@ mod tests {
 
     use super::*;
     use crate::yaml::{self, Content, Node};
-    use crate::{Code, Defaults, Diagnostic, Input, Severity, load};
+    use crate::{Code, Defaults, Diagnostic, Input, Outside, Severity, load};
 
     fn parsed_schema() -> Value {
         serde_json::from_str(schema()).expect("JSON")
@@ -64,7 +64,10 @@ mod tests {
             Defaults { target_repo_prefixes: vec!["registry.example.com/mirror".into()] };
         let other = Input::Stdin("images: [{ source: example:1 }]".to_owned());
         match load(&[Input::Stdin(text.to_owned()), other], &defaults) {
-            Ok(loaded) => loaded.warnings,
+            Ok(loaded) => {
+                let keys = loaded.sync_file.check_keys(Outside::default(), |_| Ok(()));
+                keys.err().into_iter().flatten().chain(loaded.warnings).collect()
+            }
             Err(diagnostics) => diagnostics.into_iter().collect(),
         }
     }
@@ -85,6 +88,8 @@ registries:
     zzzzzzzzzz: 1
     auth: { username: { zzzzzzzzzz: 1 }, zzzzzzzzzz: 1 }
     clientCertificate: { zzzzzzzzzz: 1 }
+verify:
+- { zzzzzzzzzz: 1, identities: [{ zzzzzzzzzz: 1 }] }
 repositories:
 - { zzzzzzzzzz: 1, image: { zzzzzzzzzz: 1 }, chart: { zzzzzzzzzz: 1 } }
 ";
@@ -102,6 +107,8 @@ repositories:
                 "`auth`" => "/$defs/auth/properties",
                 "a secret" => "/$defs/secret/properties",
                 "`clientCertificate`" => "/$defs/registry/properties/clientCertificate/properties",
+                "a rule of `verify`" => "/$defs/verifyRule/properties",
+                "an identity" => "/$defs/identity/properties",
                 "an ECR repository" => "/$defs/repository/properties",
                 "`image`" => "/$defs/repository/properties/image/properties",
                 "`chart`" => "/$defs/repository/properties/chart/properties",
@@ -111,7 +118,7 @@ repositories:
             assert_eq!(read, described.keys().map(String::as_str).collect(), "{at}");
             compared += 1;
         }
-        assert_eq!(compared, 10);
+        assert_eq!(compared, 12);
     }
 
     #[test]
@@ -144,6 +151,7 @@ repositories:
     fn the_schema_refuses_what_the_reader_refuses() {
         let image = |keys: &str| format!("images: [{{ source: a:1, {keys} }}]");
         let registry = |keys: &str| format!("registries: {{ r.example: {{ {keys} }} }}");
+        let rule = |keys: &str| format!("verify: [{{ source: '**', {keys} }}]");
         let wrong = [
             "images: a".to_owned(),
             "images: [a:1]".into(),
@@ -169,6 +177,27 @@ repositories:
             image("platforms: []"),
             image("platforms: { linux: amd64 }"),
             image("platforms: [linux]"),
+            "signatureFormat: cosign".into(),
+            "signRecursively: deep".into(),
+            "attest: [a]".into(),
+            image("sign: maybe"),
+            image("key: [a]"),
+            image("key: '-----BEGIN PUBLIC KEY-----'"),
+            "verify: []".into(),
+            "verify:".into(),
+            rule("mode: warn"),
+            rule("keys: []"),
+            rule("keys: {}"),
+            rule("keys: a, mode: never"),
+            rule("keys: a, trustedRoot: r"),
+            rule("keys: a, attestations: []"),
+            rule("keys: a, attestations: spdx"),
+            rule("identities: [], trustedRoot: r"),
+            rule("identities: [{ issuer: a, subject: b }]"),
+            rule("identities: [{ issuer: a }], trustedRoot: r"),
+            rule("identities: [{ issuer: a, issuerPattern: a, subject: b }], trustedRoot: r"),
+            rule("identities: [{ issuer: '', subject: b }], trustedRoot: r"),
+            "verify: [{ keys: a }]".into(),
             registry("concurrency: 0"),
             registry("rate: 0"),
             registry("rate: fast"),

@@ -8,6 +8,8 @@ use oci::{Extent, Host, Location, Source, Target};
 use tagrules::Rules;
 
 use crate::registry::RegistryEntry;
+use crate::signing::Signing;
+use crate::verify::VerifyRule;
 
 /// What is wanted, of all files together.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,6 +21,9 @@ pub struct SyncFile {
     pub selections: Vec<TagSelection>,
     /// How registries are reached, where a default does not fit.
     pub registries: BTreeMap<Host, RegistryEntry>,
+    /// What must be signed at its source, in the order of the files; the rules of each file are for
+    /// the sources of all of them.
+    pub verify: Vec<VerifyRule>,
 }
 
 impl SyncFile {
@@ -39,6 +44,8 @@ pub struct Image {
     pub extent: Extent,
     /// Where it goes, at least one place; it is the same content everywhere.
     pub targets: Vec<Target>,
+    /// Whether and how it is signed at its targets.
+    pub signing: Signing,
     /// Where it is asked for.
     pub origin: Origin,
 }
@@ -56,6 +63,8 @@ pub struct TagSelection {
     pub extent: Extent,
     /// Where they go, at least one place, each under its own name.
     pub targets: Vec<Location>,
+    /// Whether and how each is signed at its targets.
+    pub signing: Signing,
     /// Where they are asked for.
     pub origin: Origin,
 }

@@ -8,6 +8,7 @@ use tagrules::{Latest, Part, Pattern, Range, Rules};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::image::{self, Destinations, Surroundings};
 use crate::reader::{Field, Mapping, Reader, Spanned};
+use crate::signing::Signing;
 use crate::sync_file::TagSelection;
 use crate::yaml::{Content, Span};
 
@@ -22,6 +23,7 @@ pub(crate) struct Around<'a> {
     /// Nothing where it is wrong.
     pub(crate) extent: Option<Extent>,
     pub(crate) destinations: Destinations,
+    pub(crate) signing: Signing,
 }
 
 /// The selection of an entry, and where each of its targets stands; nothing where it is wrong.
@@ -32,7 +34,7 @@ pub(crate) fn read(
     surroundings: &mut Surroundings<'_>,
 ) -> Option<(TagSelection, Vec<Span>)> {
     let before = reader.found.len();
-    let Around { span, source, reference, tag, extent, destinations } = around;
+    let Around { span, source, reference, tag, extent, destinations, signing } = around;
     let rules = read_rules(reader, tags);
     if let Some(tag) = tag {
         let message = "`tag` names one tag of the target, but `tags` selects many";
@@ -67,7 +69,8 @@ pub(crate) fn read(
     let origin = image::origin(reader, span);
     let written = source.value.clone();
     let (rules, extent) = (rules?, extent?);
-    Some((TagSelection { source: location, written, rules, extent, targets, origin }, spans))
+    let source = location;
+    Some((TagSelection { source, written, rules, extent, targets, signing, origin }, spans))
 }
 
 fn destination(reader: &mut Reader<'_>, text: &Spanned<String>) -> Option<(Location, Span)> {

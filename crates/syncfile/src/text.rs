@@ -43,8 +43,12 @@ impl Text {
 
     /// `path` as seen from the working directory.
     pub(crate) fn resolve(&self, path: &Path) -> PathBuf {
-        // Rebuilt from its components, `a/./b` is `a/b`.
-        self.folder.join(path).components().collect()
+        resolve(&self.folder, path)
+    }
+
+    /// Where its relative paths begin, as seen from the working directory.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// From now on hides what is secret in this tree, and nothing else.
@@ -120,6 +124,12 @@ impl Text {
     fn floor(&self, at: usize) -> usize {
         self.content.floor_char_boundary(at)
     }
+}
+
+/// A path that begins at a folder, as seen from where the folder is.
+pub(crate) fn resolve(folder: &Path, path: &Path) -> PathBuf {
+    // Rebuilt from its components, `a/./b` is `a/b`.
+    folder.join(path).components().collect()
 }
 
 const MASK: &str = "***";
