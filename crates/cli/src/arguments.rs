@@ -5,6 +5,7 @@ mod doctor;
 mod referrers;
 mod run;
 mod serve;
+mod signing;
 mod tags;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -17,6 +18,7 @@ pub(crate) use run::{
     PrefixArguments, RunArguments, SourceLost, SyncArguments, VerifyArguments, positive, time,
 };
 pub(crate) use serve::ServeArguments;
+pub(crate) use signing::{KeyArguments, SignatureFormat, SigningArguments};
 pub(crate) use tags::{RulesArguments, TagsArguments, part, pattern, range};
 
 use crate::environment::boolean;

@@ -36,6 +36,12 @@ pub(crate) const TARGET_REPO_AUTH_KEY: Variable =
     variable("target-repo-auth-key", "SYNCER_TARGET_REPO_AUTH_KEY");
 pub(crate) const ACCESS_TOKEN: Variable = variable("access-token", "SYNCER_ACCESS_TOKEN");
 pub(crate) const KMS_KEY: Variable = variable("kms-key", "SYNCER_KMS_KEY");
+pub(crate) const SIGN: Variable = variable("sign", "SYNCER_SIGN");
+pub(crate) const SIGNATURE_FORMAT: Variable =
+    variable("signature-format", "SYNCER_SIGNATURE_FORMAT");
+pub(crate) const SIGN_RECURSIVELY: Variable =
+    variable("sign-recursively", "SYNCER_SIGN_RECURSIVELY");
+pub(crate) const ATTEST: Variable = variable("attest", "SYNCER_ATTEST");
 pub(crate) const CONFIG: Variable = variable("config", "SYNCER_CONFIG").or("REPOSITORIES_DIR");
 pub(crate) const DRY_RUN: Variable = variable("dry-run", "SYNCER_DRY_RUN").or("DRY_RUN");
 pub(crate) const EXIT_CODE: Variable = variable("exit-code", "SYNCER_EXIT_CODE");
@@ -79,6 +85,10 @@ pub(crate) const VARIABLES: &[Variable] = &[
     TARGET_REPO_AUTH_KEY,
     ACCESS_TOKEN,
     KMS_KEY,
+    SIGN,
+    SIGNATURE_FORMAT,
+    SIGN_RECURSIVELY,
+    ATTEST,
     CONFIG,
     DRY_RUN,
     EXIT_CODE,

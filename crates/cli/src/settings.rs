@@ -1,6 +1,8 @@
 //! What is meant: what was typed, then variables, then defaults, checked and with nothing left to
 //! ask. Pure but for one look at the files that must be there.
 
+mod signing;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +19,8 @@ use crate::arguments::{
 use crate::environment::{self, Environment, Found};
 use crate::error::CliError;
 use crate::logging::Logging;
+
+pub(crate) use signing::{SigningSettings, key_reference};
 
 /// What is wanted.
 #[derive(Debug)]
@@ -124,7 +128,6 @@ impl TargetLogin {
         typed: &LoginArguments,
         environment: &Environment,
     ) -> Result<Option<Self>, CliError> {
-        refuse_kms_key(typed, environment)?;
         if let Some(both) = both(&typed.target_repo_auth_key, &typed.access_token) {
             return exclusive("--target-repo-auth-key and --access-token were both given", both);
         }
@@ -168,16 +171,6 @@ fn both<A, B>(one: &Option<A>, other: &Option<B>) -> Option<()> {
 
 fn exclusive<T>(message: &str, (): ()) -> Result<T, CliError> {
     Err(CliError::usage(message).hint("a target has one credential; leave one of them out"))
-}
-
-fn refuse_kms_key(typed: &LoginArguments, environment: &Environment) -> Result<(), CliError> {
-    let name = match (&typed.kms_key, environment.os_text(environment::KMS_KEY)) {
-        (Some(_), _) => "--kms-key".to_owned(),
-        (None, Some(found)) => format!("the variable {}", found.name),
-        (None, None) => return Ok(()),
-    };
-    Err(CliError::usage(format!("{name} asks for signatures, which are not supported yet"))
-        .hint("leave it out; nothing is signed"))
 }
 
 impl RunSettings {

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use oci::Platform;
 use secrecy::SecretString;
 
-use super::ReferrersArguments;
+use super::{KeyArguments, ReferrersArguments, SigningArguments};
 use crate::environment::boolean;
 
 /// Copy what the target does not have
@@ -32,6 +32,8 @@ pub(crate) struct SyncArguments {
     pub(crate) dry_run: Option<bool>,
     #[command(flatten)]
     pub(crate) referrers: ReferrersArguments,
+    #[command(flatten)]
+    pub(crate) signing: SigningArguments,
     #[command(flatten)]
     pub(crate) login: LoginArguments,
     #[command(flatten)]
@@ -57,6 +59,8 @@ pub(crate) struct PlanArguments {
     #[command(flatten)]
     pub(crate) referrers: ReferrersArguments,
     #[command(flatten)]
+    pub(crate) signing: SigningArguments,
+    #[command(flatten)]
     pub(crate) login: LoginArguments,
     #[command(flatten)]
     pub(crate) run: RunArguments,
@@ -73,6 +77,8 @@ Examples:
 pub(crate) struct VerifyArguments {
     #[command(flatten)]
     pub(crate) list: ListArguments,
+    #[command(flatten)]
+    pub(crate) signing: SigningArguments,
     #[command(flatten)]
     pub(crate) login: LoginArguments,
     #[command(flatten)]
@@ -94,6 +100,8 @@ pub(crate) struct CheckArguments {
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) prefixes: PrefixArguments,
+    #[command(flatten)]
+    pub(crate) key: KeyArguments,
 }
 
 /// Copy one image
@@ -126,6 +134,8 @@ pub(crate) struct CopyArguments {
     pub(crate) dry_run: Option<bool>,
     #[command(flatten)]
     pub(crate) referrers: ReferrersArguments,
+    #[command(flatten)]
+    pub(crate) signing: SigningArguments,
     #[command(flatten)]
     pub(crate) login: LoginArguments,
     #[command(flatten)]
@@ -164,9 +174,6 @@ pub(crate) struct LoginArguments {
     /// Log in with this bearer token; others can see it here, the variable is safer
     #[arg(short, long, value_name = "TOKEN")]
     pub(crate) access_token: Option<SecretString>,
-    /// Sign with a key of a key management service (not supported yet)
-    #[arg(short, long, value_name = "URI", hide = true)]
-    pub(crate) kms_key: Option<String>,
 }
 
 /// How a run goes about it, and what it tells.

@@ -7,7 +7,7 @@ use super::sync::load;
 use crate::arguments::CheckArguments;
 use crate::error::CliError;
 use crate::run::Context;
-use crate::settings::ListSettings;
+use crate::settings::{ListSettings, SigningSettings};
 
 pub(crate) fn execute(
     typed: &CheckArguments,
@@ -15,7 +15,8 @@ pub(crate) fn execute(
 ) -> Result<ExitStatus, CliError> {
     context.log_lines()?;
     let list = ListSettings::of_check(typed, context.environment)?;
-    let loaded = load(&list, context)?;
+    let signing = SigningSettings::of_check(&typed.key, context.environment)?;
+    let loaded = load(&list, &signing, context)?;
     let SyncFile { images, selections, .. } = &loaded.sync_file;
     let targets = images.iter().map(|image| image.targets.len());
     let targets: usize = targets.chain(selections.iter().map(|one| one.targets.len())).sum();

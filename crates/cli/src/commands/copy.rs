@@ -10,7 +10,7 @@ use crate::arguments::CopyArguments;
 use crate::environment;
 use crate::error::CliError;
 use crate::run::{Context, Job, Show};
-use crate::settings::{RunSettings, flag, single};
+use crate::settings::{RunSettings, SigningSettings, flag, single};
 use crate::wiring::{self, Peers};
 
 pub(crate) async fn execute(
@@ -20,6 +20,7 @@ pub(crate) async fn execute(
     let dry_run = flag(typed.dry_run, context.environment, environment::DRY_RUN)?;
     let mode = if dry_run { Mode::Plan } else { Mode::Sync };
     let settings = RunSettings::new(&typed.run, Some(&typed.referrers), context.environment)?;
+    SigningSettings::new(&typed.signing, context.environment)?.of_copy()?;
     let show = Show::begin(&settings, context)?;
     let wanted = vec![single(typed, context.environment)?];
     let login = target_login(&typed.login, context)?;

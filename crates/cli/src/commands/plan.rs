@@ -15,7 +15,12 @@ pub(crate) async fn execute(
     context: &Context<'_>,
 ) -> Result<ExitStatus, CliError> {
     let has_code = flag(typed.exit_code, context.environment, environment::EXIT_CODE)?;
-    let referrers = Some(&typed.referrers);
-    let list = List { list: &typed.list, login: &typed.login, referrers, run: &typed.run };
+    let list = List {
+        list: &typed.list,
+        login: &typed.login,
+        referrers: Some(&typed.referrers),
+        signing: &typed.signing,
+        run: &typed.run,
+    };
     list.run(Mode::Plan, has_code, context).await
 }

@@ -4,15 +4,18 @@ use std::path::PathBuf;
 
 use report::ExitStatus;
 use sync::Mode;
-use syncfile::{Defaults, Input, Loaded};
+use syncfile::{Defaults, Diagnostics, Input, Loaded};
 
 use crate::arguments::{
-    ListArguments, LoginArguments, ReferrersArguments, RunArguments, SyncArguments,
+    ListArguments, LoginArguments, ReferrersArguments, RunArguments, SigningArguments,
+    SyncArguments,
 };
 use crate::environment;
 use crate::error::CliError;
 use crate::run::{Context, Job, Show};
-use crate::settings::{ListSettings, RunSettings, TargetLogin, flag};
+use crate::settings::{
+    ListSettings, RunSettings, SigningSettings, TargetLogin, flag, key_reference,
+};
 use crate::wiring::{self, Peers};
 
 pub(crate) async fn execute(
@@ -21,8 +24,13 @@ pub(crate) async fn execute(
 ) -> Result<ExitStatus, CliError> {
     let dry_run = flag(typed.dry_run, context.environment, environment::DRY_RUN)?;
     let mode = if dry_run { Mode::Plan } else { Mode::Sync };
-    let referrers = Some(&typed.referrers);
-    let list = List { list: &typed.list, login: &typed.login, referrers, run: &typed.run };
+    let list = List {
+        list: &typed.list,
+        login: &typed.login,
+        referrers: Some(&typed.referrers),
+        signing: &typed.signing,
+        run: &typed.run,
+    };
     list.run(mode, false, context).await
 }
 
@@ -31,6 +39,7 @@ pub(crate) struct List<'a> {
     pub(crate) list: &'a ListArguments,
     pub(crate) login: &'a LoginArguments,
     pub(crate) referrers: Option<&'a ReferrersArguments>,
+    pub(crate) signing: &'a SigningArguments,
     pub(crate) run: &'a RunArguments,
 }
 
@@ -46,7 +55,8 @@ impl List<'_> {
         let show = Show::begin(&settings, context)?;
         let list = ListSettings::new(self.list, context.environment)?;
         let login = target_login(self.login, context)?;
-        let Loaded { sync_file, .. } = load(&list, context)?;
+        let signing = SigningSettings::new(self.signing, context.environment)?;
+        let Loaded { sync_file, .. } = load(&list, &signing, context)?;
         let wanted = wiring::wanted(&sync_file);
         let selections = wiring::selections(&sync_file);
         let target_hosts = wiring::target_hosts(&wanted, &selections);
@@ -82,12 +92,18 @@ pub(crate) fn target_login(
 }
 
 /// Loads sync files and shows what should be looked at in them.
-pub(crate) fn load(list: &ListSettings, context: &Context<'_>) -> Result<Loaded, CliError> {
+pub(crate) fn load(
+    list: &ListSettings,
+    signing: &SigningSettings,
+    context: &Context<'_>,
+) -> Result<Loaded, CliError> {
     let inputs = inputs(&list.files)?;
     let defaults = Defaults { target_repo_prefixes: list.prefixes.clone() };
     let colours = context.terminal.colour_messages;
-    let loaded = syncfile::load(&inputs, &defaults)
-        .map_err(|diagnostics| CliError::finished(diagnostics.render(colours)))?;
+    let wrong = |found: Diagnostics| CliError::finished(found.render(colours));
+    let loaded = syncfile::load(&inputs, &defaults).map_err(wrong)?;
+    let read = |text: &str| key_reference(text).map(|_| ());
+    loaded.sync_file.check_keys(signing.outside(), read).map_err(wrong)?;
     let warnings: Vec<String> =
         loaded.warnings.iter().map(|warning| warning.render(colours)).collect();
     if !warnings.is_empty() {

@@ -12,6 +12,12 @@ pub(crate) async fn execute(
     typed: &VerifyArguments,
     context: &Context<'_>,
 ) -> Result<ExitStatus, CliError> {
-    let list = List { list: &typed.list, login: &typed.login, referrers: None, run: &typed.run };
+    let list = List {
+        list: &typed.list,
+        login: &typed.login,
+        referrers: None,
+        signing: &typed.signing,
+        run: &typed.run,
+    };
     list.run(Mode::Verify, false, context).await
 }

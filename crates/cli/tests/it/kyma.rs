@@ -72,6 +72,13 @@ const ROWS: &[Row] = &[
         "-i images.yaml -r {target}/m/ -t key.json",
         End::Copied,
     ),
+    // A key alone signs nothing; kyma's own wanted one on every run.
+    (&[], "-i images.yaml -r {target}/m/ -t key.json -k hashivault://mirror", End::Copied),
+    (
+        &[("SYNCER_KMS_KEY", "hashivault://mirror")],
+        "-i images.yaml -r {target}/m/ -t key.json",
+        End::Copied,
+    ),
     // Dry runs.
     (&[], "-i images.yaml -r {target}/m/ -t key.json --dry-run", End::WouldCopy),
     (&[], "-i images.yaml -r {target}/m/ -t key.json --dry-run=true", End::WouldCopy),
@@ -151,11 +158,15 @@ const ROWS: &[Row] = &[
         "-i images.yaml -r {target}/m/",
         End::Usage("cannot read the key file `missing.json`"),
     ),
-    (&[], "-i images.yaml -r {target}/m/ -k gcpkms://key", End::Usage("not supported yet")),
     (
-        &[("SYNCER_KMS_KEY", "gcpkms://key")],
+        &[("SYNCER_KMS_KEY", " ")],
         "-i images.yaml -r {target}/m/ -t key.json",
         End::Usage("the variable SYNCER_KMS_KEY"),
+    ),
+    (
+        &[("SYNCER_SIGN", "true")],
+        "-i images.yaml -r {target}/m/ -t key.json",
+        End::Usage("no key to sign with"),
     ),
     (
         &[("REPOSITORIES_DIR", "./repositories")],

@@ -16,6 +16,7 @@ mod referrers;
 mod secrets;
 mod serve;
 mod signals;
+mod signing;
 mod sync_file;
 mod tags;
 mod usage;

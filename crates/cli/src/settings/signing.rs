@@ -1,0 +1,231 @@
+//! [`SigningSettings`]: whether and how what was copied is signed. What an image says of itself goes
+//! first; then flags, variables, and what its sync file says of all its images.
+
+use syncfile::{Outside, SignatureFormat, Signing};
+
+use crate::arguments::{self, KeyArguments, SigningArguments};
+use crate::environment::{self, Environment, Variable};
+use crate::error::CliError;
+
+/// A key as it was named.
+pub(crate) type KeyReference = String;
+
+/// Reads the name of a key.
+///
+/// # Errors
+/// What is wrong with it, without quoting what may be secret.
+pub(crate) fn key_reference(text: &str) -> Result<KeyReference, String> {
+    match text.trim() {
+        "" => Err("the name of the key is empty".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// The same for the name of a key in a sync file, whose paths begin at the folder of the file.
+fn key_of_file(key: &syncfile::Key) -> Result<KeyReference, CliError> {
+    let invalid = |message: String| CliError::finished(key.invalid(message).render(false));
+    key_reference(key.as_str()).map_err(invalid)
+}
+
+/// What flags and variables say about signing.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(crate) struct SigningSettings {
+    key: Option<KeyReference>,
+    sign: Option<bool>,
+    format: Option<SignatureFormat>,
+    recursively: Option<bool>,
+    attest: Option<bool>,
+}
+
+/// How an image is signed, with nothing left to decide.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct ImageSigning {
+    /// With which key.
+    pub(crate) key: KeyReference,
+    /// How the signature is written.
+    pub(crate) format: SignatureFormat,
+    /// Whether the children of an index are signed as well.
+    pub(crate) recursively: bool,
+    /// Whether a statement about the mirroring is written as well.
+    pub(crate) attest: bool,
+}
+
+impl SigningSettings {
+    pub(crate) fn new(
+        typed: &SigningArguments,
+        environment: &Environment,
+    ) -> Result<Self, CliError> {
+        let said = |typed: Option<bool>, variable: Variable| match typed {
+            Some(typed) => Ok(Some(typed)),
+            None => environment.boolean(variable),
+        };
+        let format: Option<arguments::SignatureFormat> = match typed.signature_format {
+            Some(typed) => Some(typed),
+            None => environment.choice(environment::SIGNATURE_FORMAT)?,
+        };
+        Ok(Self {
+            key: key(&typed.key, environment)?,
+            sign: said(typed.sign, environment::SIGN)?,
+            format: format.map(SignatureFormat::from),
+            recursively: said(typed.sign_recursively, environment::SIGN_RECURSIVELY)?,
+            attest: said(typed.attest, environment::ATTEST)?,
+        })
+    }
+
+    /// What `check` has to know of it.
+    pub(crate) fn of_check(
+        key: &KeyArguments,
+        environment: &Environment,
+    ) -> Result<Self, CliError> {
+        let typed = SigningArguments { key: key.clone(), ..SigningArguments::default() };
+        Self::new(&typed, environment)
+    }
+
+    /// What a sync file's own check has to know of it.
+    pub(crate) fn outside(&self) -> Outside {
+        Outside { sign: self.sign, has_key: self.key.is_some() }
+    }
+
+    /// How an image of a sync file is signed; nothing where it is not.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the engine does not sign yet"))]
+    pub(crate) fn of_image(&self, signing: &Signing) -> Result<Option<ImageSigning>, CliError> {
+        if !signing.signs(self.sign) {
+            return Ok(None);
+        }
+        let defaults = &signing.defaults;
+        let key = match (&signing.key, &self.key, &defaults.key) {
+            (Some(key), _, _) | (None, None, Some(key)) => key_of_file(key)?,
+            (None, Some(key), _) => key.clone(),
+            (None, None, None) => return Err(no_key()),
+        };
+        Ok(Some(ImageSigning {
+            key,
+            format: self.format.or(defaults.format).unwrap_or_default(),
+            recursively: self.recursively.or(defaults.recursively).unwrap_or_default(),
+            attest: self.attest.or(defaults.attest).unwrap_or_default(),
+        }))
+    }
+
+    /// How the image of `copy` is signed; nothing where it is not. There is no file to ask for it, so
+    /// the key does.
+    pub(crate) fn of_copy(&self) -> Result<Option<ImageSigning>, CliError> {
+        match (self.sign.unwrap_or(self.key.is_some()), &self.key) {
+            (false, _) => Ok(None),
+            (true, None) => Err(no_key()),
+            (true, Some(key)) => Ok(Some(ImageSigning {
+                key: key.clone(),
+                format: self.format.unwrap_or_default(),
+                recursively: self.recursively.unwrap_or_default(),
+                attest: self.attest.unwrap_or_default(),
+            })),
+        }
+    }
+}
+
+/// The key that was typed, else that of its variable.
+fn key(typed: &KeyArguments, environment: &Environment) -> Result<Option<KeyReference>, CliError> {
+    let (name, text) = match (&typed.kms_key, environment.text(environment::KMS_KEY)?) {
+        (Some(text), _) => ("--kms-key".to_owned(), text.clone()),
+        (None, Some(found)) => (format!("the variable {}", found.name), found.value),
+        (None, None) => return Ok(None),
+    };
+    let invalid = |problem: String| CliError::usage(format!("{name}: {problem}"));
+    key_reference(&text).map(Some).map_err(invalid)
+}
+
+fn no_key() -> CliError {
+    CliError::usage("signatures are asked for, but there is no key to sign with")
+        .hint("give --kms-key or the variable SYNCER_KMS_KEY")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use syncfile::{Defaults, Input};
+
+    use super::*;
+    use crate::arguments::{Arguments, Command};
+
+    /// What a line and variables say.
+    fn settings(line: &str, variables: &[(&str, &str)]) -> Result<SigningSettings, CliError> {
+        let words = ["image-syncer", "verify"].into_iter().chain(line.split_whitespace());
+        let Some(Command::Verify(typed)) = Arguments::try_parse_from(words).unwrap().command else {
+            panic!("{line}");
+        };
+        SigningSettings::new(&typed.signing, &variables.iter().copied().collect())
+    }
+
+    /// What the image of a file says, whose top and whose own keys are given.
+    fn image(top: &str, own: &str) -> Signing {
+        let text = format!("{top}\nimages: [{{ source: 'a:1', destination: r.example/a {own} }}]");
+        let loaded = syncfile::load(&[Input::Stdin(text)], &Defaults::default()).unwrap();
+        loaded.sync_file.images[0].signing.clone()
+    }
+
+    /// A line, variables, the top of a file, what an image says: how it is signed.
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str, Option<ImageSigning>);
+
+    #[test]
+    fn flags_go_before_variables_and_both_before_the_file() {
+        let all =
+            "sign: true\nkmsKey: f\nsignatureFormat: legacy\nsignRecursively: true\nattest: true";
+        let signed = |key: &str, format, recursively, attest| {
+            Some(ImageSigning { key: key.to_owned(), format, recursively, attest })
+        };
+        use SignatureFormat::{Both, Bundle, Legacy};
+        let variables = [
+            ("SYNCER_KMS_KEY", "v"),
+            ("SYNCER_SIGNATURE_FORMAT", "both"),
+            ("SYNCER_SIGN_RECURSIVELY", "false"),
+            ("SYNCER_ATTEST", "false"),
+        ];
+        let table: [Row<'_>; 11] = [
+            ("", &[], "", "", None),
+            ("-k k", &variables, "", "", None),
+            ("-k k --sign", &[], "", "", signed("k", Bundle, false, false)),
+            ("-k k", &[("SYNCER_SIGN", "true")], "", "", signed("k", Bundle, false, false)),
+            ("-k k --sign=false", &[("SYNCER_SIGN", "true")], all, "", None),
+            ("", &[], all, "", signed("f", Legacy, true, true)),
+            ("", &variables, all, "", signed("v", Both, false, false)),
+            (
+                "-k k --signature-format bundle --sign-recursively --attest",
+                &variables,
+                all,
+                "",
+                signed("k", Bundle, true, true),
+            ),
+            ("-k k --sign", &variables, all, ", sign: false", None),
+            ("-k k --sign=false", &[], all, ", key: i", signed("i", Legacy, true, true)),
+            ("-k k", &[], "", ", sign: true", signed("k", Bundle, false, false)),
+        ];
+        for (line, variables, top, own, expected) in table {
+            let settings = settings(line, variables).unwrap();
+            let told = settings.of_image(&image(top, own)).unwrap();
+            assert_eq!(told, expected, "{line} {variables:?} {top} {own}");
+        }
+    }
+
+    #[test]
+    fn a_copy_is_signed_where_there_is_a_key() {
+        let signs = |line: &str| settings(line, &[]).unwrap().of_copy().map(|it| it.is_some());
+        assert!(!signs("").unwrap());
+        assert!(signs("-k k").unwrap());
+        assert!(!signs("-k k --sign=false").unwrap());
+        assert!(signs("--sign").unwrap_err().message().contains("no key"));
+    }
+
+    #[test]
+    fn what_is_wrong_names_the_flag_or_the_variable() {
+        let wrong = |line: &str, name: &str, value: &str| {
+            settings(line, &[(name, value)]).unwrap_err().message().to_owned()
+        };
+        assert_eq!(
+            wrong("", "SYNCER_KMS_KEY", " "),
+            "the variable SYNCER_KMS_KEY: the name of the key is empty"
+        );
+        assert!(wrong("", "SYNCER_SIGN", "yes").contains("SYNCER_SIGN is `yes`"));
+        assert!(wrong("", "SYNCER_SIGNATURE_FORMAT", "x").contains("`legacy`, `bundle`, `both`"));
+        let no_key = settings("--sign", &[]).unwrap().of_image(&image("", "")).unwrap_err();
+        assert!(no_key.message().contains("no key"), "{}", no_key.message());
+    }
+}
