@@ -3,7 +3,7 @@
 //! A key ([`PrivateKey`], [`PublicKey`]) signs with an [`Algorithm`]; what it signs is a payload of
 //! [`simple_signing`], cosign's first form, or a statement in a [`bundle`], its second; [`judge`]
 //! says of what was found for a digest which signature is valid by which key, and why each other is
-//! not. Nothing here knows a registry: manifests and blobs come in and go out as bytes.
+//! not; [`keyless`] does that for signatures by certificates. Nothing here knows a registry: manifests and blobs come in and go out as bytes.
 
 mod algorithm;
 pub mod bundle;
@@ -12,6 +12,7 @@ mod encrypted_key;
 mod error;
 mod json;
 pub mod judge;
+pub mod keyless;
 mod private_key;
 mod public_key;
 #[cfg(test)]
