@@ -32,7 +32,7 @@ impl Layout {
     }
 
     /// A new layout.
-    pub(crate) fn create(folder: &Path) -> Self {
+    pub fn create(folder: &Path) -> Self {
         std::fs::create_dir_all(folder.join("blobs/sha256")).unwrap();
         std::fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
         Self::at(folder)
@@ -70,7 +70,7 @@ impl Layout {
     }
 
     /// Adds a blob and returns its descriptor.
-    pub(crate) fn add(&self, media_type: &str, content: &[u8]) -> Value {
+    pub fn add(&self, media_type: &str, content: &[u8]) -> Value {
         let digest = digest_of(content);
         let hex = digest.trim_start_matches("sha256:");
         std::fs::write(self.folder.join("blobs/sha256").join(hex), content).unwrap();
@@ -168,7 +168,7 @@ impl Layout {
     }
 
     /// Makes this the layout's one root.
-    pub(crate) fn set_root(&self, root: &Value) {
+    pub fn set_root(&self, root: &Value) {
         let index = json!({ "schemaVersion": 2, "manifests": [root] });
         std::fs::write(self.folder.join("index.json"), index.to_string()).unwrap();
     }
