@@ -164,7 +164,9 @@ fn assert_hidden(text: &str) {
 
 #[test]
 fn a_file_that_is_cut_shows_no_secret() {
-    for text in WITH_SECRETS {
+    let with_key = "kmsKey: |\n  -----BEGIN PRIVATE KEY-----\n  S3cr3t\n  -----END PRIVATE KEY-----\n\
+                    images: [{ source: nginx:1 }, [\n";
+    for text in WITH_SECRETS.into_iter().chain([with_key]) {
         (0..=text.len()).for_each(|cut| assert_hidden(&text[..cut]));
     }
 }
