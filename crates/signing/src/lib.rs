@@ -13,6 +13,7 @@ mod error;
 mod json;
 pub mod judge;
 pub mod keyless;
+mod key_reference;
 mod private_key;
 mod public_key;
 #[cfg(test)]
@@ -22,5 +23,6 @@ pub mod simple_signing;
 pub use algorithm::Algorithm;
 pub use claimant::Claimant;
 pub use error::{SigningError, SigningErrorKind};
+pub use key_reference::{InvalidKeyReference, KeyReference};
 pub use private_key::PrivateKey;
 pub use public_key::{BadSignature, KeyKind, PublicKey};
