@@ -16,6 +16,7 @@
 //! | credentials | [`Auth::basic`], [`Auth::bearer`], [`Bearer`] for everything else; [`Registry::revoke_tokens`], [`Registry::token_requests`] |
 //! | a kind of registry | [`Personality`]; its own auth takes [`personality::USERNAME`] and [`personality::PASSWORD`] |
 //! | going wrong below HTTP | [`Proxy`] |
+//! | keys of Google Cloud KMS and Azure Key Vault | [`KeyService`], served by [`Builder::serve`] |
 //!
 //! ```
 //! use testkit::{Auth, Fault, Registry, RetryAfter, image, path};
@@ -53,6 +54,7 @@ mod cdn;
 mod certificate;
 mod fault;
 pub mod image;
+mod key_service;
 mod listener;
 mod log;
 mod pattern;
@@ -64,6 +66,7 @@ mod rule;
 pub use auth::{Auth, Bearer, Expired, Realm, TokenField, User};
 pub use certificate::{Certificate, ClientIdentity};
 pub use fault::{ContentLength, Fault, Injected, LocationForm, RateLimit, Release, RetryAfter};
+pub use key_service::{KeyService, KeyType};
 pub use log::{Request, RequestLog};
 pub use pattern::path;
 pub use personality::Personality;
