@@ -9,15 +9,19 @@ mod algorithm;
 pub mod bundle;
 mod claimant;
 mod encrypted_key;
+mod environment;
 mod error;
 mod json;
 pub mod judge;
 pub mod keyless;
 mod key_reference;
+mod kms;
+mod once;
 mod private_key;
 mod public_key;
 #[cfg(test)]
 mod sample;
+mod signer;
 pub mod simple_signing;
 
 pub use algorithm::Algorithm;
@@ -26,3 +30,4 @@ pub use error::{SigningError, SigningErrorKind};
 pub use key_reference::{InvalidKeyReference, KeyReference};
 pub use private_key::PrivateKey;
 pub use public_key::{BadSignature, KeyKind, PublicKey};
+pub use signer::{Signer, SignerSettings};

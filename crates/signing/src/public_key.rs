@@ -76,6 +76,12 @@ impl PublicKey {
         }
     }
 
+    /// The key in one of the shorter forms in which services give it: an uncompressed point, the 32
+    /// bytes of Ed25519, an `RSAPublicKey` (RFC 8017, section A.1.1).
+    pub(crate) fn from_raw(bytes: &[u8]) -> Result<Self, SigningError> {
+        Self::parse(bytes)
+    }
+
     fn parse(der: &[u8]) -> Result<Self, SigningError> {
         let kinds = [
             KeyKind::EcdsaP256,

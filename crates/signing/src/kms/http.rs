@@ -1,0 +1,313 @@
+//! [`Http`]: requests to a key service, or to who gives tokens for one: whom we trust, how long we
+//! wait, what is tried again, and what the answers mean.
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{RequestBuilder, StatusCode, Url};
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::trust;
+use crate::{SigningError, SigningErrorKind};
+
+/// The connections to one service.
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    client: reqwest::Client,
+    /// What the service is called in messages.
+    service: &'static str,
+    /// Whether it is tried again where there was no answer at all.
+    is_patient: bool,
+}
+
+/// How a service is reached.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reach<'a> {
+    /// As everything is: by the system's proxy, trusting the system's authorities and this one.
+    Outside(Option<&'a Path>),
+    /// Without a proxy, and soon or not at all: the metadata services of clouds.
+    Here,
+}
+
+/// A whole answer of a service.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    service: &'static str,
+    /// What it means.
+    pub(crate) status: StatusCode,
+    body: Vec<u8>,
+    /// How long the service wants to be left alone.
+    retry_after: Option<Duration>,
+}
+
+const MOST_ATTEMPTS: usize = 4;
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Far above every answer of a key service.
+const LARGEST_ANSWER: usize = 1 << 20;
+
+impl Http {
+    pub(crate) fn new(service: &'static str, reach: Reach<'_>) -> Result<Self, SigningError> {
+        let (authority, connect, whole) = match reach {
+            Reach::Outside(authority) => (authority, 10, 30),
+            Reach::Here => (None, 2, 10),
+        };
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("image-syncer/", env!("CARGO_PKG_VERSION")))
+            .tls_backend_preconfigured(tls(service, authority)?)
+            // A token must not be taken elsewhere.
+            .redirect(Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .connect_timeout(Duration::from_secs(connect))
+            .timeout(Duration::from_secs(whole));
+        if matches!(reach, Reach::Here) {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|error| {
+            let cause = causes(&error);
+            invalid(format!("no HTTP client for {service}: {cause}"))
+        })?;
+        Ok(Self { client, service, is_patient: matches!(reach, Reach::Outside(_)) })
+    }
+
+    pub(crate) fn get(&self, url: Url) -> RequestBuilder {
+        self.client.get(url)
+    }
+
+    pub(crate) fn post(&self, url: Url) -> RequestBuilder {
+        self.client.post(url)
+    }
+
+    /// Sends a request, again where that may help, and returns the answer, whatever it is.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Answer, SigningError> {
+        let backoff = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(200))
+            .with_max_delay(Duration::from_secs(5))
+            .with_max_times(MOST_ATTEMPTS - 1)
+            .with_jitter();
+        let attempt = || async {
+            let request = request.try_clone().ok_or_else(|| {
+                Failed::Broken(invalid("a request cannot be sent twice".to_owned()))
+            })?;
+            let answer = self.send_once(request).await.map_err(Failed::Broken)?;
+            if answer.is_of_the_moment() { Err(Failed::Answer(answer)) } else { Ok(answer) }
+        };
+        let result = attempt
+            .retry(backoff)
+            .when(|failed| failed.may_pass(self.is_patient))
+            .adjust(|failed, planned| match failed {
+                // Who wants to be left alone for longer is not asked again in this call.
+                Failed::Answer(Answer { retry_after: Some(wait), .. }) if *wait > LONGEST_WAIT => {
+                    None
+                }
+                Failed::Answer(Answer { retry_after: Some(wait), .. }) => {
+                    planned.map(|planned| planned.max(*wait))
+                }
+                _ => planned,
+            })
+            .await;
+        match result {
+            Ok(answer) | Err(Failed::Answer(answer)) => Ok(answer),
+            Err(Failed::Broken(error)) => Err(error),
+        }
+    }
+
+    async fn send_once(&self, request: RequestBuilder) -> Result<Answer, SigningError> {
+        let mut response = request.send().await.map_err(|error| self.broken(error))?;
+        let retry_after = retry_after(response.headers());
+        let status = response.status();
+        tracing::debug!(target: "signing", service = self.service, %status, "answered");
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(error))? {
+            body.extend_from_slice(&chunk);
+            if body.len() > LARGEST_ANSWER {
+                return Err(invalid(format!("{} sent an answer without end", self.service)));
+            }
+        }
+        Ok(Answer { service: self.service, status, body, retry_after })
+    }
+
+    fn broken(&self, error: reqwest::Error) -> SigningError {
+        let host = error.url().and_then(Url::host_str).map(str::to_owned);
+        let at = host.map(|host| format!(" at `{host}`")).unwrap_or_default();
+        let error = error.without_url();
+        let problem = if error.is_timeout() {
+            "did not answer in time".to_owned()
+        } else {
+            format!("cannot be reached: {}", causes(&error))
+        };
+        SigningError::new(SigningErrorKind::Unreachable, format!("{}{at} {problem}", self.service))
+    }
+}
+
+/// What an attempt came to that was no success.
+enum Failed {
+    Answer(Answer),
+    Broken(SigningError),
+}
+
+impl Failed {
+    fn may_pass(&self, is_patient: bool) -> bool {
+        match self {
+            Self::Answer(_) => true,
+            Self::Broken(error) => is_patient && error.kind() == SigningErrorKind::Unreachable,
+        }
+    }
+}
+
+impl Answer {
+    /// What the answer says, if it is a success.
+    pub(crate) fn json<T: DeserializeOwned>(&self, what: &str) -> Result<T, SigningError> {
+        if !self.status.is_success() {
+            return Err(self.refusal(what));
+        }
+        // serde's errors quote what they read, which may be a token.
+        serde_json::from_slice(&self.body).map_err(|_| {
+            invalid(format!("{} gave an answer that cannot be read, {what}", self.service))
+        })
+    }
+
+    /// The answer as it is, if it is a success.
+    pub(crate) fn text(&self, what: &str) -> Result<String, SigningError> {
+        if self.status.is_success() {
+            Ok(String::from_utf8_lossy(&self.body).into_owned())
+        } else {
+            Err(self.refusal(what))
+        }
+    }
+
+    /// Why an answer is no success.
+    pub(crate) fn refusal(&self, what: &str) -> SigningError {
+        let kind = match self.status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => SigningErrorKind::Denied,
+            StatusCode::NOT_FOUND => SigningErrorKind::NotFound,
+            _ if self.is_of_the_moment() => SigningErrorKind::Unreachable,
+            _ => SigningErrorKind::Invalid,
+        };
+        let said = said(&self.body).map(|said| format!(": {said}")).unwrap_or_default();
+        let (service, status) = (self.service, self.status.as_u16());
+        SigningError::new(kind, format!("{service} answered {status} {what}{said}"))
+    }
+
+    fn is_of_the_moment(&self) -> bool {
+        self.status == StatusCode::TOO_MANY_REQUESTS
+            || self.status == StatusCode::REQUEST_TIMEOUT
+            || self.status.is_server_error()
+    }
+}
+
+/// What a service says about its refusal: `{"error": {"message"}}` (Google, Azure), `{"errors": []}`
+/// (Vault), `{"error", "error_description"}` (OAuth, RFC 6749 section 5.2).
+fn said(body: &[u8]) -> Option<String> {
+    const LONGEST: usize = 500;
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    let error = answer.get("error");
+    let said = text(error.and_then(|error| error.get("message")))
+        .or_else(|| text(answer.get("error_description")))
+        .or_else(|| text(error))
+        .or_else(|| {
+            let errors = answer.get("errors")?.as_array()?;
+            let errors: Vec<_> = errors.iter().filter_map(Value::as_str).collect();
+            Some(errors.join("; "))
+        })?;
+    let words: Vec<_> = said.split_whitespace().collect();
+    let line: String = words.join(" ").chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+    Some(line).filter(|line| !line.is_empty())
+}
+
+/// The seconds of `Retry-After`. Dates are rare there, and the usual wait is soon enough for them.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// Whom we trust: everyone we trust anyway, and who is in the file.
+fn tls(service: &str, authority: Option<&Path>) -> Result<ClientConfig, SigningError> {
+    let mut roots = trust::authorities();
+    if let Some(file) = authority {
+        let unusable = |problem: String| {
+            let file = file.display();
+            invalid(format!("{file} is no file of certificates for {service}: {problem}"))
+        };
+        let certificates = CertificateDer::pem_file_iter(file)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| unusable(error.to_string()))?;
+        for certificate in certificates {
+            roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+        }
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| invalid(error.to_string()))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// An error's causes, without the first, which only names the request.
+fn causes(error: &dyn StdError) -> String {
+    let mut text = String::new();
+    let mut next = Some(error.source().unwrap_or(error));
+    while let Some(error) = next {
+        let separator = if text.is_empty() { "" } else { ": " };
+        let _ = write!(text, "{separator}{error}");
+        next = error.source();
+    }
+    text
+}
+
+fn invalid(message: String) -> SigningError {
+    SigningError::new(SigningErrorKind::Invalid, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_each_service_says_about_a_refusal() {
+        let denied = r#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#;
+        let table = [
+            (r#"{"error":{"code":403,"message":"no\n access","status":"X"}}"#, Some("no access")),
+            (r#"{"error":{"code":"Forbidden","message":"no"}}"#, Some("no")),
+            (denied, Some("1 error occurred: * permission denied")),
+            (r#"{"error":"invalid_client","error_description":"AADSTS7"}"#, Some("AADSTS7")),
+            (r#"{"error":"invalid_grant"}"#, Some("invalid_grant")),
+            (r#"{"errors":[]}"#, None),
+            ("[]", None),
+            ("<html>", None),
+        ];
+        for (body, expected) in table {
+            assert_eq!(said(body.as_bytes()).as_deref(), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_status_has_a_kind() {
+        use SigningErrorKind as Kind;
+        let table = [
+            (400, Kind::Invalid),
+            (401, Kind::Denied),
+            (403, Kind::Denied),
+            (404, Kind::NotFound),
+            (408, Kind::Unreachable),
+            (429, Kind::Unreachable),
+            (503, Kind::Unreachable),
+        ];
+        for (status, kind) in table {
+            let status = StatusCode::from_u16(status).unwrap();
+            let answer = Answer { service: "x", status, body: Vec::new(), retry_after: None };
+            assert_eq!(answer.refusal("when asked").kind(), kind, "{status}");
+        }
+    }
+}
