@@ -2,7 +2,9 @@
 //!
 //! A suite lies in `tests/`; it starts servers, makes images with buildah and mmdebstrap, runs the
 //! built `image-syncer` binary as a user does, and asks crane, skopeo, umoci and regctl what came of it.
-//! Nothing here uses a crate of the project, but `keyless` asks one for its verdict. Suites need more than Rust, so every test is `#[ignore]`d:
+//! Nothing here uses a crate of the project, but for keys in key services (`kms`) and keyless signatures
+//! (`keyless`): those are the crate `signing`'s business, and the testkit has the servers that no one else
+//! has. Suites need more than Rust, so every test is `#[ignore]`d:
 //!
 //! ```sh
 //! tests/tools/install

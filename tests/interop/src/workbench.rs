@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -125,6 +126,11 @@ impl Workbench {
             .env("REGISTRY_AUTH_FILE", self.docker_config().join("config.json"))
             .env("SSL_CERT_FILE", self.authority.certificate())
             .env("NO_PROXY", "127.0.0.1,localhost")
+    }
+
+    /// A tool as it is, for a server that a test starts itself.
+    pub fn command(&self, name: &str) -> Command {
+        Command::new(self.tools.path(name))
     }
 
     /// Pushes a layout and returns its digest, which the registry must agree to.
