@@ -150,7 +150,12 @@ impl Environment {
 
     /// The variable with this name; none where it is not set or empty.
     pub(crate) fn get(&self, name: &str) -> Option<&OsString> {
-        self.0.get(name.as_ref() as &std::ffi::OsStr).filter(|value| !value.is_empty())
+        self.even_empty(name).filter(|value| !value.is_empty())
+    }
+
+    /// A variable's value, also where it is empty: some passwords are.
+    pub(crate) fn even_empty(&self, name: &str) -> Option<&OsString> {
+        self.0.get(name.as_ref() as &std::ffi::OsStr)
     }
 
     /// What stands in for a flag, by either of its names.

@@ -14,6 +14,7 @@ mod logging;
 mod run;
 mod settings;
 mod signals;
+mod signatures;
 mod terminal;
 mod wiring;
 

@@ -16,6 +16,7 @@ use crate::environment::Environment;
 use crate::error::CliError;
 use crate::settings::{self, RunSettings};
 use crate::signals::Signals;
+use crate::signatures;
 use crate::terminal::Terminal;
 use crate::wiring::{self, Clients, Limits, Peers};
 
@@ -84,6 +85,12 @@ impl Job<'_> {
         let deadline = settings.deadline.map(|time| Instant::now() + time);
         let limits = Limits { concurrency: settings.concurrency, deadline };
         let clients = Clients::new(&peers, mode == Mode::Sync, limits, context.environment)?;
+        let asked = || {
+            let wanted = wanted.iter().map(|one| (&one.signatures, one.origin.as_ref()));
+            wanted.chain(selections.iter().map(|one| (&one.signatures, one.origin.as_ref())))
+        };
+        let keys = signatures::keys(asked().map(|(asked, _)| asked), context.environment);
+        let provenance = signatures::provenance(asked());
         let defaults = Options::default();
         let options = Options {
             mode,
@@ -93,6 +100,8 @@ impl Job<'_> {
             referrers: settings.referrers.clone(),
             late_referrers: settings.late_referrers,
             foreign_layers: settings.foreign_layers,
+            keys,
+            provenance,
             ..defaults
         };
         let stop = Stop::default();

@@ -20,7 +20,7 @@ use crate::environment::{self, Environment, Found};
 use crate::error::CliError;
 use crate::logging::Logging;
 
-pub(crate) use signing::{SigningSettings, key_reference};
+pub(crate) use signing::{ImageSigning, SigningSettings, key_of_file, key_reference};
 
 /// What is wanted.
 #[derive(Debug)]
@@ -331,6 +331,7 @@ pub(crate) fn single(
         written: typed.source.clone(),
         extent: Platforms::new(platforms).map_or(Extent::Whole, Extent::Platforms),
         target: target.try_into().map_err(invalid)?,
+        signatures: sync::WantedSignatures::default(),
         origin: None,
     })
 }

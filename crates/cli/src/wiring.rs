@@ -15,6 +15,7 @@ use crate::credential_source::Places;
 use crate::environment::Environment;
 use crate::error::{CliError, with_causes};
 use crate::settings::TargetLogin;
+use crate::signatures::Signatures;
 
 /// The clients of a run.
 pub(crate) struct Clients {
@@ -215,37 +216,47 @@ pub(crate) fn registries(clients: &Clients, plan: Option<&RunReport>) -> Vec<Reg
 }
 
 /// One item for each target of each image.
-pub(crate) fn wanted(sync_file: &SyncFile) -> Vec<Wanted> {
+pub(crate) fn wanted(
+    sync_file: &SyncFile,
+    signatures: &Signatures<'_>,
+) -> Result<Vec<Wanted>, CliError> {
     let mut wanted = Vec::new();
     for image in &sync_file.images {
         let origin = origin(&image.origin);
+        let signatures = signatures.of(&image.signing, &image.source.location)?;
         for target in &image.targets {
             wanted.push(Wanted {
                 source: image.source.clone(),
                 written: image.written.clone(),
                 extent: image.extent.clone(),
                 target: target.clone(),
+                signatures: signatures.clone(),
                 origin: Some(origin.clone()),
             });
         }
     }
-    wanted
+    Ok(wanted)
 }
 
 /// One for each target of each entry with `tags`.
-pub(crate) fn selections(sync_file: &SyncFile) -> Vec<TagSelection> {
-    let of_one = |one: &syncfile::TagSelection| {
-        let (one, origin) = (one.clone(), origin(&one.origin));
-        one.targets.into_iter().map(move |target| TagSelection {
+pub(crate) fn selections(
+    sync_file: &SyncFile,
+    signatures: &Signatures<'_>,
+) -> Result<Vec<TagSelection>, CliError> {
+    let mut selections = Vec::new();
+    for one in &sync_file.selections {
+        let signatures = signatures.of(&one.signing, &one.source)?;
+        selections.extend(one.targets.iter().map(|target| TagSelection {
             source: one.source.clone(),
             written: one.written.clone(),
             rules: one.rules.clone(),
             extent: one.extent.clone(),
-            target,
-            origin: Some(origin.clone()),
-        })
-    };
-    sync_file.selections.iter().flat_map(of_one).collect()
+            target: target.clone(),
+            signatures: signatures.clone(),
+            origin: Some(origin(&one.origin)),
+        }));
+    }
+    Ok(selections)
 }
 
 fn origin(origin: &syncfile::Origin) -> Origin {
@@ -291,6 +302,7 @@ mod tests {
             written: "nginx:1".into(),
             extent: oci::Extent::Whole,
             target: target.parse::<oci::Reference>().unwrap().try_into().unwrap(),
+            signatures: sync::WantedSignatures::default(),
             origin: None,
         }
     }

@@ -101,6 +101,9 @@ pub struct Item {
     /// Why it failed, was refused or was put off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
+    /// What became of its signature, where it is to be signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
     /// For drift: the line of the sync file that pins what the target has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin_line: Option<String>,
@@ -161,6 +164,32 @@ pub enum Outcome {
     Created,
     /// A repository was changed.
     Updated,
+}
+
+/// What became of the signature of an item's copy.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Signature {
+    /// The key, as it was named.
+    pub key: String,
+    /// What became of it.
+    pub state: SignatureState,
+}
+
+/// What became of a signature.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignatureState {
+    /// A valid one was there.
+    Present,
+    /// There are some; a plan does not ask the key whose.
+    Unchecked,
+    /// There was none by the key; nothing was written.
+    WouldSign,
+    /// It was signed.
+    Signed,
+    /// It could not be signed, or what is there is not what is wanted.
+    Missing,
 }
 
 /// Sizes of blobs by the way they came to the target, in bytes.
@@ -230,6 +259,12 @@ pub enum ErrorClass {
     Storage,
     /// The rules that select tags do not fit the tags that are there.
     Selection,
+    /// A signature is not what is wanted: none by a key that is trusted, or one by somebody else.
+    Signature,
+    /// The key that signs is not for us.
+    KeyDenied,
+    /// The key that signs, or its service, could not be used.
+    Key,
     /// The run was stopped before it was done.
     Interrupted,
     /// The run's deadline came before it was done.
@@ -336,6 +371,7 @@ impl From<&ItemReport> for Item {
             seconds: seconds(item.duration),
             error: item.failure.as_ref().map(Error::from),
             pin_line: item.pin_line(),
+            signature: item.signature.as_ref().map(Signature::from),
             notes: item.notes.clone(),
         }
     }
@@ -365,6 +401,19 @@ impl From<sync::Outcome> for Outcome {
             sync::Outcome::Failed => Self::Failed,
             sync::Outcome::Deferred => Self::Deferred,
         }
+    }
+}
+
+impl From<&sync::SignatureReport> for Signature {
+    fn from(report: &sync::SignatureReport) -> Self {
+        let state = match report.state {
+            sync::SignatureState::Present => SignatureState::Present,
+            sync::SignatureState::Unchecked => SignatureState::Unchecked,
+            sync::SignatureState::WouldSign => SignatureState::WouldSign,
+            sync::SignatureState::Signed => SignatureState::Signed,
+            sync::SignatureState::Missing => SignatureState::Missing,
+        };
+        Self { key: report.key.to_string(), state }
     }
 }
 
@@ -408,6 +457,9 @@ impl From<sync::Class> for ErrorClass {
             sync::Class::Protocol => Self::Protocol,
             sync::Class::Storage => Self::Storage,
             sync::Class::Selection => Self::Selection,
+            sync::Class::Signature => Self::Signature,
+            sync::Class::KeyDenied => Self::KeyDenied,
+            sync::Class::Key => Self::Key,
             sync::Class::Interrupted => Self::Interrupted,
             sync::Class::Deadline => Self::Deadline,
         }

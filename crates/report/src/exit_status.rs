@@ -1,5 +1,6 @@
 //! [`ExitStatus`]: the exit codes, which are an API, and the one rule that picks one of them.
 
+use sync::SignatureState::WouldSign;
 use sync::{Class, Failure, ItemReport, Mode, Outcome, RunReport};
 
 /// What the process tells its caller.
@@ -111,7 +112,7 @@ impl ExitStatus {
                 "the command line, a variable or the sync file is wrong; no registry was asked"
             }
             Self::Drift => "drift: at least one target tag holds other content",
-            Self::Credentials => "a registry refused the credentials",
+            Self::Credentials => "a registry or a key refused the credentials",
             Self::Refused => "a policy or signature verification refused at least one item",
             Self::ChangesPending => "`plan --exit-code`: changes are pending",
             Self::RateLimited => "put off by a rate limit or the deadline; run again later",
@@ -154,7 +155,8 @@ impl ExitStatus {
     /// The status of a command that this failure ends.
     pub fn of_failure(failure: &Failure) -> Self {
         match failure.class {
-            Class::Credentials | Class::Denied => Self::Credentials,
+            Class::Credentials | Class::Denied | Class::KeyDenied => Self::Credentials,
+            Class::Signature => Self::Refused,
             Class::RateLimited | Class::Deadline => Self::RateLimited,
             _ => Self::ItemFailed,
         }
@@ -163,7 +165,13 @@ impl ExitStatus {
 
 fn of_item(item: &ItemReport, rules: &Rules) -> ExitStatus {
     match item.outcome {
-        Outcome::Copied | Outcome::UpToDate | Outcome::SourceMoved => ExitStatus::Success,
+        Outcome::Copied | Outcome::UpToDate | Outcome::SourceMoved => {
+            let is_pending = item.signature.as_ref().map(|one| one.state) == Some(WouldSign);
+            match is_pending && rules.pending_has_code {
+                true => ExitStatus::ChangesPending,
+                false => ExitStatus::Success,
+            }
+        }
         Outcome::WouldCopy => match rules.mode {
             // What was to be verified is not there.
             Mode::Verify => ExitStatus::ItemFailed,

@@ -23,6 +23,13 @@ pub fn next_step(failure: &Failure) -> &str {
         }
         (Class::Storage, _) => "check that the folder can be written to and has room",
         (Class::Selection, _) => "`image-syncer tags` says which rule keeps or drops each tag",
+        (Class::Signature, _) => {
+            "see who signed it (`cosign tree`), and whose signature is trusted"
+        }
+        (Class::KeyDenied, _) => {
+            "ask for the right to use the key, or check the credentials for it"
+        }
+        (Class::Key, _) => "check how the key is named, and that its service can be reached",
         (Class::Interrupted | Class::Deadline, _) => "run again: what is done is not done twice",
         (Class::Rejected | Class::Unsupported | Class::Protocol, _) => {
             "`--debug` shows what was asked and answered"

@@ -41,6 +41,7 @@ pub(crate) fn wanted(name: &str, line: usize) -> Arc<Wanted> {
         source: name.parse::<Reference>().unwrap().try_into().unwrap(),
         written: name.into(),
         extent: oci::Extent::Whole,
+        signatures: sync::WantedSignatures::default(),
         target: target.parse::<Reference>().unwrap().try_into().unwrap(),
         origin: Some(Origin { file: "images.yaml".into(), line }),
     })
@@ -61,6 +62,7 @@ pub(crate) fn item(name: &str, line: usize, outcome: Outcome) -> ItemReport {
         source_digest: has_source.then_some(SOURCE),
         target_digest: target,
         part_of: None,
+        signature: None,
         transferred: match outcome {
             O::Copied => Transferred { copied: 71_303_168, mounted: 3_145_728, present: 1_500 },
             _ => Transferred::default(),

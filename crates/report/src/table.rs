@@ -35,20 +35,30 @@ pub(crate) fn table(report: &RunReport, view: &View) -> String {
 fn rows(items: &[&ItemReport], view: &View) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["TARGET", "OUTCOME", "DIGEST", "COPIED", "MOUNTED", "PRESENT", "TIME"]);
+    let signs = items.iter().any(|item| item.signature.is_some());
+    let mut header = vec!["TARGET", "OUTCOME", "DIGEST"];
+    header.extend(signs.then_some("SIGNATURE"));
+    let numbers_from = header.len();
+    header.extend(["COPIED", "MOUNTED", "PRESENT", "TIME"]);
+    table.set_header(header);
     for item in items {
         let digest = item.target_digest.or(item.source_digest);
-        table.add_row([
+        let mut row = vec![
             Cell::new(item.wanted.target()),
             outcome(item.outcome, view),
             Cell::new(digest.map_or_else(|| "-".to_owned(), words::short_digest)),
+        ];
+        let signature = item.signature.as_ref().map_or("-", |one| words::signature(one.state));
+        row.extend(signs.then(|| Cell::new(signature)));
+        row.extend([
             Cell::new(size(item.transferred.copied)),
             Cell::new(size(item.transferred.mounted)),
             Cell::new(size(item.transferred.present)),
             Cell::new(words::time(item.duration)),
         ]);
+        table.add_row(row);
     }
-    laid_out(table, &Layout { width: view.width, colour: view.colour, wraps: 0, numbers_from: 3 })
+    laid_out(table, &Layout { width: view.width, colour: view.colour, wraps: 0, numbers_from })
 }
 
 /// How a table is laid out.

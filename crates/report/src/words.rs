@@ -5,7 +5,7 @@ use std::time::Duration;
 use anstyle::AnsiColor;
 use bytesize::ByteSize;
 use oci::Digest;
-use sync::Outcome;
+use sync::{Outcome, SignatureState};
 
 /// An outcome's name, the same as in the JSON report.
 pub(crate) fn outcome(outcome: Outcome) -> &'static str {
@@ -20,6 +20,17 @@ pub(crate) fn outcome(outcome: Outcome) -> &'static str {
         Outcome::Refused => "refused",
         Outcome::Failed => "failed",
         Outcome::Deferred => "deferred",
+    }
+}
+
+/// What became of a signature, the same as in the JSON report.
+pub(crate) fn signature(state: SignatureState) -> &'static str {
+    match state {
+        SignatureState::Present => "present",
+        SignatureState::Unchecked => "unchecked",
+        SignatureState::WouldSign => "would-sign",
+        SignatureState::Signed => "signed",
+        SignatureState::Missing => "missing",
     }
 }
 

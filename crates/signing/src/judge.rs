@@ -8,6 +8,7 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use oci::Digest;
+use serde::de::DeserializeOwned;
 
 use crate::bundle::{Bundle, Envelope, Material, SIGNATURE_PREDICATE_TYPE};
 use crate::simple_signing::SignatureLayer;
@@ -77,6 +78,11 @@ impl Evidence {
     /// The type of predicate; none for a simple signature, and for what holds no statement.
     pub fn predicate_type(&self) -> Option<String> {
         self.envelope()?.predicate_type()
+    }
+
+    /// What is stated, where it is of this shape. Nothing is proven by that.
+    pub fn predicate<T: DeserializeOwned>(&self) -> Option<T> {
+        self.envelope()?.predicate()
     }
 
     /// Whether it is meant as a signature, and not as an attestation.

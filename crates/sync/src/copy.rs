@@ -10,6 +10,7 @@ use crate::companions::{Companions, Search};
 use crate::destination::Destination;
 use crate::item::Item;
 use crate::place::{Place, Tagged};
+use crate::signatures::{self, Subject};
 use crate::walk::Walk;
 use crate::{Class, Failure, Outcome, Side, closure, subset};
 
@@ -136,7 +137,8 @@ impl Copy<'_> {
         }
         // What belongs to the root can only be listed there when the root is there.
         let has_companions = rings.iter().any(|ring| !ring.is_empty());
-        if has_companions || root.subject().is_some() {
+        let is_signed = |destination: &&Destination<'_>| destination.is_signed();
+        if has_companions || root.subject().is_some() || to.iter().any(is_signed) {
             let pushed = to.iter().map(|destination| self.root(destination, root));
             let pushed = join_all(pushed).await;
             let brought =
@@ -155,7 +157,7 @@ impl Copy<'_> {
                     item.report().notes.extend(left.held.iter().cloned());
                     let done = match settle(self.walk, left.problems.clone(), item) {
                         Ok(()) if !item.has_ended() => {
-                            self.tag(destination, item, root, parts).await
+                            self.publish(destination, item, root, parts).await
                         }
                         Ok(()) => continue,
                         Err(failure) => Err(failure),
@@ -177,6 +179,25 @@ impl Copy<'_> {
                 self.carrier.all_again(&self.closure, destination, Root::Pushed).await
             }
             done => done,
+        }
+    }
+
+    /// Signs it, then sets the tag.
+    async fn publish(
+        &self,
+        destination: &Destination<'_>,
+        item: &Item,
+        root: &Manifest,
+        parts: &Parts,
+    ) -> Result<Outcome, Failure> {
+        let children = self.closure.levels.iter().rev().flatten();
+        let all = item.wanted.signatures.sign.as_ref().is_some_and(|with| with.recursively);
+        let nodes = children.filter(|node| all || node.digest() == root.digest());
+        let nodes: Vec<Subject> = nodes.map(Subject::of).collect();
+        let (source, target) = (self.carrier.source, destination.place);
+        match signatures::sign(self.walk, item, source, target, &nodes).await? {
+            Some(refused) => Ok(refused),
+            None => self.tag(destination, item, root, parts).await,
         }
     }
 

@@ -40,6 +40,11 @@ impl<'a> Destination<'a> {
         Self { place, items, progress, was_empty, neighbour, unlisted }
     }
 
+    /// Whether the copy here is to be signed.
+    pub(crate) fn is_signed(&self) -> bool {
+        self.items.iter().any(|item| item.wanted.signatures.sign.is_some())
+    }
+
     /// Says what is about to come.
     pub(crate) fn announce(&self, closure: &Closure) {
         for item in &self.items {

@@ -15,11 +15,12 @@ use crate::fallback_tag::FallbackTags;
 use crate::observe::FirstLooks;
 use crate::place::Places;
 use crate::schedule::Schedule;
+use crate::signatures::SigningTurns;
 use crate::tag_lists::TagLists;
 use crate::walk::{self, Walk};
 use crate::{
-    Class, Event, Failure, ForeignLayers, ItemId, ItemReport, Listener, Outcome, Referrers,
-    RunReport, Side, Wanted, groups,
+    Class, Event, Failure, ForeignLayers, ItemId, ItemReport, Keys, Listener, Outcome, Provenance,
+    Referrers, RunReport, Side, Wanted, groups,
 };
 
 /// What a run does with what it decides.
@@ -54,6 +55,10 @@ pub struct Options {
     pub foreign_layers: ForeignLayers,
     /// Whether an image that is up to date is looked at again for referrers that came later.
     pub late_referrers: bool,
+    /// The keys that items name.
+    pub keys: Keys,
+    /// What statements about the mirroring say of the run.
+    pub provenance: Provenance,
 }
 
 impl Default for Options {
@@ -68,6 +73,8 @@ impl Default for Options {
             referrers: Referrers::default(),
             foreign_layers: ForeignLayers::default(),
             late_referrers: true,
+            keys: Keys::default(),
+            provenance: Provenance::default(),
         }
     }
 }
@@ -135,21 +142,7 @@ impl Engine {
         let fail_fast = CancellationToken::new();
         self.listener.hear(&Event::RunStarted { items: wanted.len() });
         let wanted: Vec<Arc<Wanted>> = wanted.into_iter().map(Arc::new).collect();
-        let walk = Arc::new(Walk {
-            places: Places::new(
-                self.source.clone(),
-                self.target.clone(),
-                self.options.mode != Mode::Sync,
-            ),
-            blobs: Arc::default(),
-            schedule: Schedule::new(self.options.transfers),
-            copies: Semaphore::new(self.options.copies.max(1)),
-            first_looks: FirstLooks::default(),
-            tag_lists: TagLists::new(&wanted, listed),
-            fallback_tags: FallbackTags::default(),
-            options: self.options.clone(),
-            listener: Arc::clone(&self.listener),
-        });
+        let walk = Arc::new(self.walk(&wanted, listed));
         let slots = Arc::new(Semaphore::new(self.options.concurrency.max(1)));
         let mut tasks = JoinSet::new();
         let mut reports: BTreeMap<ItemId, ItemReport> = BTreeMap::new();
@@ -200,6 +193,26 @@ impl Engine {
             })
             .collect();
         RunReport { items, duration: started.elapsed(), interrupted }
+    }
+
+    /// What all walks of a run share.
+    pub(crate) fn walk(&self, wanted: &[Arc<Wanted>], listed: Vec<(Location, TagList)>) -> Walk {
+        Walk {
+            places: Places::new(
+                self.source.clone(),
+                self.target.clone(),
+                self.options.mode != Mode::Sync,
+            ),
+            blobs: Arc::default(),
+            schedule: Schedule::new(self.options.transfers),
+            copies: Semaphore::new(self.options.copies.max(1)),
+            first_looks: FirstLooks::default(),
+            tag_lists: TagLists::new(wanted, listed),
+            fallback_tags: FallbackTags::default(),
+            signing_turns: SigningTurns::default(),
+            options: self.options.clone(),
+            listener: Arc::clone(&self.listener),
+        }
     }
 }
 

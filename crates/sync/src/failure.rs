@@ -40,6 +40,12 @@ pub enum Class {
     Storage,
     /// The rules that select tags do not fit the tags that are there.
     Selection,
+    /// A signature is not what is wanted: none by a key that is trusted, or one by somebody else.
+    Signature,
+    /// The key that signs is not for us.
+    KeyDenied,
+    /// The key that signs, or its service, could not be used.
+    Key,
     /// The run was stopped before it was done.
     Interrupted,
     /// The run's deadline came before it was done.

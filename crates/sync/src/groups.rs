@@ -77,6 +77,7 @@ mod tests {
                 source: parse(source).try_into().unwrap(),
                 written: (*source).to_owned(),
                 extent: Extent::Whole,
+                signatures: crate::WantedSignatures::default(),
                 target: parse(target).try_into().unwrap(),
                 origin: None,
             })

@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use signing::KeyReference;
 use tokio::time::Instant;
 
-use crate::{Failure, ItemId, ItemReport, Outcome, Wanted};
+use crate::{Failure, ItemId, ItemReport, Outcome, SignatureReport, SignatureState, Wanted};
 
 /// One wanted tag on its walk.
 pub(crate) struct Item {
@@ -28,6 +29,11 @@ impl Item {
     pub(crate) fn report(&self) -> MutexGuard<'_, ItemReport> {
         // What is written under the lock cannot panic.
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What became of its signature so far.
+    pub(crate) fn signature_is(&self, key: &KeyReference, state: SignatureState) {
+        self.report().signature = Some(SignatureReport { key: key.clone(), state });
     }
 
     /// The source's tag no longer points at the pinned digest.

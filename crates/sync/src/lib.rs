@@ -28,6 +28,7 @@ mod outcome;
 mod place;
 mod referrers;
 mod schedule;
+mod signatures;
 mod subset;
 mod tag_lists;
 mod tee;
@@ -45,4 +46,8 @@ pub use failure::{Class, Failure, Side};
 pub use foreign_layers::ForeignLayers;
 pub use outcome::{ItemReport, Outcome, RunReport, Transferred, Way};
 pub use referrers::{Referrers, WhichReferrers};
+pub use signatures::{
+    Demand, Keyless, Keys, MIRRORING, Provenance, SignWith, SignatureFormat, SignatureReport,
+    SignatureState, SyncFileFacts, WantedSignatures,
+};
 pub use wanted::{Origin, TagSelection, Wanted, Wish};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use oci::{Digest, Extent};
 
-use crate::{Class, Failure, Wish};
+use crate::{Class, Failure, SignatureReport, Wish};
 
 /// The one thing that became of an item.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -77,6 +77,8 @@ pub struct ItemReport {
     /// For drift where only a part of the source is wanted: the digest to pin the source to, so
     /// that the target has what is wanted of it; none where that is not known.
     pub part_of: Option<Digest>,
+    /// What became of its signature, where it is to be signed.
+    pub signature: Option<SignatureReport>,
     /// What was moved for it.
     pub transferred: Transferred,
     /// How long it took.
@@ -95,6 +97,7 @@ impl ItemReport {
             source_digest: None,
             target_digest: None,
             part_of: None,
+            signature: None,
             transferred: Transferred::default(),
             duration: Duration::ZERO,
             failure: None,

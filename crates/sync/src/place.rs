@@ -7,6 +7,7 @@
 mod checked;
 mod foreign;
 mod lists;
+mod small;
 mod upload;
 
 use std::collections::HashMap;

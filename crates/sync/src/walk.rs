@@ -18,11 +18,13 @@ use crate::item::Item;
 use crate::observe::{self, FirstLooks, Seen};
 use crate::place::{Place, Places};
 use crate::schedule::Schedule;
+use crate::signatures::{self, SigningTurns, Trust};
 use crate::subset::{Held, Subset};
 use crate::tag_lists::TagLists;
 use crate::{
     Class, Decision, Event, Failure, ItemId, ItemReport, Listener, Mode, Options, Outcome, Side,
-    SourceState, Stop, TargetState, Wish, copy, decide, late, subset, verify,
+    SignatureReport, SignatureState, SourceState, Stop, TargetState, Wish, copy, decide, late,
+    subset, verify,
 };
 
 /// What all walks of a run share.
@@ -35,6 +37,7 @@ pub(crate) struct Walk {
     pub(crate) first_looks: FirstLooks,
     pub(crate) tag_lists: TagLists,
     pub(crate) fallback_tags: FallbackTags,
+    pub(crate) signing_turns: SigningTurns,
     pub(crate) options: Options,
     pub(crate) listener: Arc<dyn Listener>,
 }
@@ -122,6 +125,7 @@ async fn one_source(walk: &Walk, items: &[Item], targets: &mut Targets) {
     };
     let (held, ()) = join(join_all(held), introduced).await;
     let Seen { state, manifest } = observe::source(walk, &wanted.selection, &source, &held).await;
+    let state = trusted(walk, items, &source, state).await;
     let subset = Subset::new(&source, &first.wanted.extent, manifest);
     let goals = open.iter().zip(&held).map(|((_, target), held)| {
         let reads = walk.options.mode != Mode::Verify;
@@ -159,6 +163,20 @@ async fn one_source(walk: &Walk, items: &[Item], targets: &mut Targets) {
     join(join_all(settled), copies).await;
 }
 
+/// The source, or that its signatures do not prove what they must.
+async fn trusted(walk: &Walk, items: &[Item], source: &Place, state: SourceState) -> SourceState {
+    let (Some(digest), Some(first)) = (digest(&state), items.first()) else { return state };
+    // What is demanded of a source is the same for all its targets.
+    match signatures::check_trust(walk, source, digest, &first.wanted.signatures.demands).await {
+        Ok(Trust { refused: Some(reason), .. }) => SourceState::Refused(reason),
+        Ok(Trust { refused: None, remarks }) => {
+            items.iter().for_each(|item| item.report().notes.extend(remarks.iter().cloned()));
+            state
+        }
+        Err(failure) => SourceState::Unreadable(failure),
+    }
+}
+
 /// What is to be done about an item.
 enum Next {
     End(Result<Outcome, Failure>),
@@ -185,6 +203,11 @@ fn next(walk: &Walk, item: &Item, seen: &SourceState, goal: &SourceState, held: 
     report.source_digest = digest(seen);
     if let TargetState::Holds(digest) = held.state {
         report.target_digest = Some(digest);
+    }
+    let signed = item.wanted.signatures.sign.as_ref();
+    if let (Mode::Plan, Decision::Copy(_), Some(with)) = (walk.options.mode, &decision, signed) {
+        let (key, state) = (with.key.clone(), SignatureState::WouldSign);
+        report.signature = Some(SignatureReport { key, state });
     }
     let copy = || match walk.options.mode {
         Mode::Sync => Next::Copy,
@@ -215,7 +238,7 @@ fn next(walk: &Walk, item: &Item, seen: &SourceState, goal: &SourceState, held: 
         }
         Decision::SourceLost { .. } => Next::End(Ok(Outcome::SourceLost)),
         Decision::Refused(reason) => {
-            report.failure = Some(Failure::new(Side::Source, Class::Denied, reason));
+            report.failure = Some(Failure::new(Side::Source, Class::Signature, reason));
             Next::End(Ok(Outcome::Refused))
         }
         Decision::Failed(failure) => Next::End(Err(failure)),
@@ -239,5 +262,9 @@ async fn check(
         Mode::Sync | Mode::Plan if is_made => Ok(()),
         Mode::Sync | Mode::Plan => late::arrivals(walk, item, source, target, digest).await,
     };
-    item.ends(checked.map(|()| outcome));
+    let checked = match checked {
+        Ok(()) => signatures::check_ours(walk, item, source, target, digest).await,
+        Err(failure) => Err(failure),
+    };
+    item.ends(checked.map(|refused| refused.unwrap_or(outcome)));
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use oci::{Digest, Extent, Location, Selection, Source, Tag, Target};
 use tagrules::Rules;
 
+use crate::WantedSignatures;
+
 /// One wanted item: this source, under that tag.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Wanted {
@@ -17,6 +19,8 @@ pub struct Wanted {
     pub extent: Extent,
     /// The tag that is to hold it.
     pub target: Target,
+    /// What it asks of signatures.
+    pub signatures: WantedSignatures,
     /// The place in a sync file that asked for it; none for a single copy.
     pub origin: Option<Origin>,
 }
@@ -35,6 +39,8 @@ pub struct TagSelection {
     pub extent: Extent,
     /// The repository that is to hold them.
     pub target: Location,
+    /// What each asks of signatures.
+    pub signatures: WantedSignatures,
     /// The place in a sync file that asked for them.
     pub origin: Option<Origin>,
 }
@@ -76,6 +82,7 @@ impl TagSelection {
             written: format!("{}:{tag}", self.written),
             target: Target { location: self.target.clone(), tag },
             extent: self.extent.clone(),
+            signatures: self.signatures.clone(),
             origin: self.origin.clone(),
         }
     }
@@ -156,6 +163,7 @@ mod tests {
                 extent: Extent::Whole,
                 target: "a.io/b:1".parse::<Reference>().unwrap().try_into().unwrap(),
                 origin: None,
+                signatures: WantedSignatures::default(),
             };
             assert_eq!(wanted.pinned_to(digest), expected);
         }

@@ -39,10 +39,11 @@ pub struct SigningDefaults {
 /// How a signature is written, by the names that cosign's users know.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum SignatureFormat {
-    /// Simple signing, under the tag `sha256-….sig`.
+    /// Simple signing, under the tag `sha256-….sig`. Every cosign verifies it without flags; cosign
+    /// 2 does not so much as look at a bundle without a trusted root.
+    #[default]
     Legacy,
     /// A bundle as a referrer, as cosign writes it since version 3.
-    #[default]
     Bundle,
     /// Both.
     Both,

@@ -15,6 +15,7 @@
 //! | waiting without a clock | [`Fault::stall`] and its [`Release`] |
 //! | credentials | [`Auth::basic`], [`Auth::bearer`], [`Bearer`] for everything else; [`Registry::revoke_tokens`], [`Registry::token_requests`] |
 //! | a kind of registry | [`Personality`]; its own auth takes [`personality::USERNAME`] and [`personality::PASSWORD`] |
+//! | a key that signs | [`KeyPair`] |
 //! | going wrong below HTTP | [`Proxy`] |
 //! | keys of Google Cloud KMS and Azure Key Vault | [`KeyService`], served by [`Builder::serve`] |
 //!
@@ -54,6 +55,7 @@ mod cdn;
 mod certificate;
 mod fault;
 pub mod image;
+mod key;
 mod key_service;
 mod listener;
 mod log;
@@ -66,6 +68,7 @@ mod rule;
 pub use auth::{Auth, Bearer, Expired, Realm, TokenField, User};
 pub use certificate::{Certificate, ClientIdentity};
 pub use fault::{ContentLength, Fault, Injected, LocationForm, RateLimit, Release, RetryAfter};
+pub use key::KeyPair;
 pub use key_service::{KeyService, KeyType};
 pub use log::{Request, RequestLog};
 pub use pattern::path;

@@ -27,7 +27,7 @@ pub(crate) struct SigningArguments {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = boolean)]
     pub(crate) sign: Option<bool>,
-    /// How signatures are written [default: `signatureFormat` of the sync file, or bundle]
+    /// How signatures are written [default: `signatureFormat` of the sync file, or legacy]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) signature_format: Option<SignatureFormat>,
     /// Sign the children of an index too [default: `signRecursively` of the sync file]

@@ -11,6 +11,7 @@ use crate::environment;
 use crate::error::CliError;
 use crate::run::{Context, Job, Show};
 use crate::settings::{RunSettings, SigningSettings, flag, single};
+use crate::signatures::sign_with;
 use crate::wiring::{self, Peers};
 
 pub(crate) async fn execute(
@@ -20,9 +21,11 @@ pub(crate) async fn execute(
     let dry_run = flag(typed.dry_run, context.environment, environment::DRY_RUN)?;
     let mode = if dry_run { Mode::Plan } else { Mode::Sync };
     let settings = RunSettings::new(&typed.run, Some(&typed.referrers), context.environment)?;
-    SigningSettings::new(&typed.signing, context.environment)?.of_copy()?;
+    let signing = SigningSettings::new(&typed.signing, context.environment)?.of_copy()?;
     let show = Show::begin(&settings, context)?;
-    let wanted = vec![single(typed, context.environment)?];
+    let mut wanted = single(typed, context.environment)?;
+    wanted.signatures.sign = signing.map(sign_with);
+    let wanted = vec![wanted];
     let login = target_login(&typed.login, context)?;
     let login_hosts = wiring::target_hosts(&wanted, &[]);
     let peers = Peers { registries: &BTreeMap::new(), login: login.as_ref(), login_hosts };

@@ -16,6 +16,7 @@ use crate::run::{Context, Job, Show};
 use crate::settings::{
     ListSettings, RunSettings, SigningSettings, TargetLogin, flag, key_reference,
 };
+use crate::signatures::Signatures;
 use crate::wiring::{self, Peers};
 
 pub(crate) async fn execute(
@@ -57,8 +58,9 @@ impl List<'_> {
         let login = target_login(self.login, context)?;
         let signing = SigningSettings::new(self.signing, context.environment)?;
         let Loaded { sync_file, .. } = load(&list, &signing, context)?;
-        let wanted = wiring::wanted(&sync_file);
-        let selections = wiring::selections(&sync_file);
+        let signatures = Signatures::new(&signing, &sync_file)?;
+        let wanted = wiring::wanted(&sync_file, &signatures)?;
+        let selections = wiring::selections(&sync_file, &signatures)?;
         let target_hosts = wiring::target_hosts(&wanted, &selections);
         let login_hosts = wiring::login_hosts(&list.prefixes, &target_hosts);
         if login.is_some() {

@@ -1,30 +1,28 @@
 //! [`SigningSettings`]: whether and how what was copied is signed. What an image says of itself goes
 //! first; then flags, variables, and what its sync file says of all its images.
 
+use signing::KeyReference;
 use syncfile::{Outside, SignatureFormat, Signing};
 
 use crate::arguments::{self, KeyArguments, SigningArguments};
 use crate::environment::{self, Environment, Variable};
 use crate::error::CliError;
 
-/// A key as it was named.
-pub(crate) type KeyReference = String;
-
 /// Reads the name of a key.
 ///
 /// # Errors
 /// What is wrong with it, without quoting what may be secret.
 pub(crate) fn key_reference(text: &str) -> Result<KeyReference, String> {
-    match text.trim() {
-        "" => Err("the name of the key is empty".to_owned()),
-        _ => Ok(text.to_owned()),
-    }
+    text.trim().parse::<KeyReference>().map_err(|error| error.to_string())
 }
 
 /// The same for the name of a key in a sync file, whose paths begin at the folder of the file.
-fn key_of_file(key: &syncfile::Key) -> Result<KeyReference, CliError> {
+pub(crate) fn key_of_file(key: &syncfile::Key) -> Result<KeyReference, CliError> {
     let invalid = |message: String| CliError::finished(key.invalid(message).render(false));
-    key_reference(key.as_str()).map_err(invalid)
+    Ok(match key_reference(key.as_str()).map_err(invalid)? {
+        KeyReference::File(path) => KeyReference::File(key.resolve(&path)),
+        other => other,
+    })
 }
 
 /// What flags and variables say about signing.
@@ -87,7 +85,6 @@ impl SigningSettings {
     }
 
     /// How an image of a sync file is signed; nothing where it is not.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the engine does not sign yet"))]
     pub(crate) fn of_image(&self, signing: &Signing) -> Result<Option<ImageSigning>, CliError> {
         if !signing.signs(self.sign) {
             return Ok(None);
@@ -168,7 +165,7 @@ mod tests {
     #[test]
     fn flags_go_before_variables_and_both_before_the_file() {
         let all =
-            "sign: true\nkmsKey: f\nsignatureFormat: legacy\nsignRecursively: true\nattest: true";
+            "sign: true\nkmsKey: f\nsignatureFormat: bundle\nsignRecursively: true\nattest: true";
         let signed = |key: &str, format, recursively, attest| {
             let key = key_reference(key).unwrap();
             Some(ImageSigning { key, format, recursively, attest })
@@ -183,10 +180,10 @@ mod tests {
         let table: [Row<'_>; 11] = [
             ("", &[], "", "", None),
             ("-k k", &variables, "", "", None),
-            ("-k k --sign", &[], "", "", signed("k", Bundle, false, false)),
-            ("-k k", &[("SYNCER_SIGN", "true")], "", "", signed("k", Bundle, false, false)),
+            ("-k k --sign", &[], "", "", signed("k", Legacy, false, false)),
+            ("-k k", &[("SYNCER_SIGN", "true")], "", "", signed("k", Legacy, false, false)),
             ("-k k --sign=false", &[("SYNCER_SIGN", "true")], all, "", None),
-            ("", &[], all, "", signed("f", Legacy, true, true)),
+            ("", &[], all, "", signed("f", Bundle, true, true)),
             ("", &variables, all, "", signed("v", Both, false, false)),
             (
                 "-k k --signature-format bundle --sign-recursively --attest",
@@ -196,8 +193,8 @@ mod tests {
                 signed("k", Bundle, true, true),
             ),
             ("-k k --sign", &variables, all, ", sign: false", None),
-            ("-k k --sign=false", &[], all, ", key: i", signed("i", Legacy, true, true)),
-            ("-k k", &[], "", ", sign: true", signed("k", Bundle, false, false)),
+            ("-k k --sign=false", &[], all, ", key: i", signed("i", Bundle, true, true)),
+            ("-k k", &[], "", ", sign: true", signed("k", Legacy, false, false)),
         ];
         for (line, variables, top, own, expected) in table {
             let settings = settings(line, variables).unwrap();

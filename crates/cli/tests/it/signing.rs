@@ -1,5 +1,7 @@
 //! What of signatures is known before any registry is asked.
 
+use testkit::{KeyPair, Registry, image};
+
 use crate::program::{Done, Program};
 
 async fn run(program: &Program, line: &str) -> Done {
@@ -30,4 +32,66 @@ async fn a_file_that_asks_for_signatures_needs_a_key_from_somewhere() {
     program.variable("SYNCER_KMS_KEY", "hashivault://mirror");
     let done = run(&program, check).await;
     assert_eq!(done.code, Some(0), "{done}");
+}
+
+/// A list with a key in a file: signed, and the second time there is nothing to do.
+#[tokio::test]
+async fn a_list_is_signed_once() {
+    let (source, target) = (Registry::start().await, Registry::start().await);
+    let image = image::index(1);
+    source.add(&"team/app".parse().unwrap(), &"1".parse().unwrap(), &image).await;
+    let program = Program::new();
+    program.file("mirror.key", &KeyPair::new().private);
+    program.file(
+        "images.yaml",
+        format!(
+            "targetRepoPrefix: {}/mirror/\nkmsKey: mirror.key\nsign: true\nattest: true\n\
+             images:\n- source: {}/team/app:1\n",
+            target.host(),
+            source.host(),
+        ),
+    );
+    let plan = run(&program, "plan -i images.yaml --exit-code").await;
+    assert_eq!(plan.code, Some(6), "{plan}");
+    assert!(plan.stdout.contains("would-sign"), "{plan}");
+    let done = run(&program, "sync -i images.yaml").await;
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(done.stdout.contains("SIGNATURE"), "{done}");
+    assert!(done.stdout.contains("signed"), "{done}");
+    target.log().clear();
+    let again = run(&program, "sync -i images.yaml --output json").await;
+    assert_eq!(again.code, Some(0), "{again}");
+    let report: serde_json::Value = serde_json::from_str(&again.stdout).unwrap();
+    let signature = &report["items"][0]["signature"];
+    assert_eq!(signature["state"], "present", "{again}");
+    assert!(signature["key"].as_str().unwrap().ends_with("mirror.key"), "{again}");
+    assert_eq!(target.log().writes().len(), 0, "{}", target.log());
+    let verified = run(&program, "verify -i images.yaml").await;
+    assert_eq!(verified.code, Some(0), "{verified}");
+    let other = KeyPair::new();
+    program.file("mirror.key", &other.private);
+    let verified = run(&program, "verify -i images.yaml").await;
+    assert_eq!(verified.code, Some(5), "{verified}");
+    assert!(verified.stdout.contains("neither by this key nor from its source"), "{verified}");
+}
+
+#[tokio::test]
+async fn what_is_not_signed_by_whom_it_should_is_refused() {
+    let (source, target) = (Registry::start().await, Registry::start().await);
+    source.add(&"team/app".parse().unwrap(), &"1".parse().unwrap(), &image::single(1)).await;
+    let program = Program::new();
+    program.file("team.pub", &KeyPair::new().public);
+    program.file(
+        "images.yaml",
+        format!(
+            "targetRepoPrefix: {}/mirror/\nimages:\n- source: {host}/team/app:1\n\
+             verify:\n- source: \"{host}/team/*\"\n  keys: [team.pub]\n",
+            target.host(),
+            host = source.host(),
+        ),
+    );
+    let done = run(&program, "sync -i images.yaml").await;
+    assert_eq!(done.code, Some(5), "{done}");
+    assert!(done.stdout.contains("has no signature (images.yaml:"), "{done}");
+    assert_eq!(target.log().writes().len(), 0, "{}", target.log());
 }

@@ -204,6 +204,19 @@ impl ArchiveWriter {
         Ok(tagged)
     }
 
+    /// Points a tag at a manifest that is in the archive, wherever it points now.
+    ///
+    /// # Errors
+    /// [`Error::Missing`].
+    pub async fn retag(&self, tag: &Tag, manifest: &Descriptor) -> Result<(), Error> {
+        let mut state = self.state.lock().await;
+        if !state.table.blobs.contains_key(&manifest.digest) {
+            return Err(Error::Missing { path: self.path.clone(), digest: manifest.digest });
+        }
+        state.changed |= state.table.document.retag(tag, manifest);
+        Ok(())
+    }
+
     /// Writes `index.json`, sees the archive safely to disk, and puts it in its place. Where
     /// nothing was changed the archive stays as it was. Nothing can be written after it.
     ///

@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{BundleError, Statement};
@@ -51,6 +52,16 @@ impl Envelope {
     /// The type of predicate, where the payload is an in-toto statement.
     pub fn predicate_type(&self) -> Option<String> {
         Some(self.statement()?.predicate_type().to_owned())
+    }
+
+    /// What the statement says, where it is of this shape.
+    pub(crate) fn predicate<T: DeserializeOwned>(&self) -> Option<T> {
+        #[derive(Deserialize)]
+        struct Statement<T> {
+            predicate: T,
+        }
+        let statement: Statement<T> = serde_json::from_slice(&self.payload).ok()?;
+        Some(statement.predicate)
     }
 
     pub(crate) fn statement(&self) -> Option<Statement> {

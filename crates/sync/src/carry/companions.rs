@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::future::join_all;
 use futures::{StreamExt, stream};
-use oci::{Digest, Manifest};
+use oci::{Content, Digest, Manifest};
 
 use super::{Carrier, Root};
 use crate::Failure;
@@ -73,10 +73,17 @@ impl Carrier<'_> {
                 }
                 // Somebody signed there as well. That must not keep the image from being copied,
                 // even where referrers are required: whoever signs copies makes it so on purpose.
-                Tagged::Holds(other) => Ok(Some(format!(
-                    "tag {tag} holds {other} at the target and {} at the source; it was left alone",
-                    manifest.digest()
-                ))),
+                Tagged::Holds(other) => {
+                    let held = destination.place.manifest(other).await?;
+                    if held.is_some_and(|held| has_layers_of(&held, manifest)) {
+                        return Ok(None);
+                    }
+                    Ok(Some(format!(
+                        "tag {tag} holds {other} at the target and {} at the source; it was left \
+                         alone",
+                        manifest.digest()
+                    )))
+                }
             }
         });
         join_all(tagged).await
@@ -98,5 +105,15 @@ impl Carrier<'_> {
             .filter_map(|done| async { done.err() })
             .collect()
             .await
+    }
+}
+
+/// Whether all layers of one are among the other's: signatures to which the mirror has added its own.
+fn has_layers_of(held: &Manifest, wanted: &Manifest) -> bool {
+    match (held.content(), wanted.content()) {
+        (Content::Image(held), Content::Image(wanted)) => {
+            wanted.layers.iter().all(|layer| held.layers.contains(layer))
+        }
+        _ => false,
     }
 }

@@ -16,4 +16,5 @@ mod platforms;
 mod referrers;
 mod rig;
 mod selection;
+mod signing;
 mod stopping;

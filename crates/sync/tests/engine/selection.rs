@@ -21,7 +21,8 @@ impl Rig {
         let written = format!("{}/{source}", self.source.host());
         let target = location(&format!("{}/{target}", self.target.host()));
         let extent = oci::Extent::Whole;
-        TagSelection { source: location(&written), written, rules, extent, target, origin: None }
+        let (source, signatures) = (location(&written), sync::WantedSignatures::default());
+        TagSelection { source, written, rules, extent, target, signatures, origin: None }
     }
 
     /// Offers one image under several tags.

@@ -1,0 +1,75 @@
+//! What is done about the signatures of something at the target, in one table. Pure.
+//!
+//! A valid signature by the mirror's key: nothing. None: sign. One that is neither by this key nor
+//! came with the image from its source: refused, because somebody else publishes there.
+
+use crate::SignatureFormat;
+
+/// The signatures that the target has of one manifest.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Seen {
+    /// A valid one by the mirror's key, in cosign's first form.
+    pub(crate) own_legacy: bool,
+    /// A valid one by the mirror's key, as a bundle.
+    pub(crate) own_bundle: bool,
+    /// Those that are neither by this key nor from the source: whose, as far as can be told.
+    pub(crate) strangers: Vec<String>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Verdict {
+    /// Nothing, it is signed.
+    Signed,
+    /// To sign, in these forms.
+    Sign { legacy: bool, bundle: bool },
+    /// Nothing may be done: these have signed there.
+    Refused(Vec<String>),
+}
+
+/// Decides about one manifest.
+pub(crate) fn decide(format: SignatureFormat, seen: &Seen) -> Verdict {
+    let legacy = format.has_legacy() && !seen.own_legacy;
+    let bundle = format.has_bundle() && !seen.own_bundle;
+    match (seen.own_legacy || seen.own_bundle, legacy || bundle) {
+        (false, _) if !seen.strangers.is_empty() => Verdict::Refused(seen.strangers.clone()),
+        (_, true) => Verdict::Sign { legacy, bundle },
+        (_, false) => Verdict::Signed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_combination_has_a_verdict() {
+        use SignatureFormat::{Both, Bundle, Legacy};
+        let sign = |legacy, bundle| Verdict::Sign { legacy, bundle };
+        let refused = Verdict::Refused(vec!["theirs".to_owned()]);
+        let table = [
+            ("nothing there", Legacy, "", sign(true, false)),
+            ("nothing there", Bundle, "", sign(false, true)),
+            ("nothing there", Both, "", sign(true, true)),
+            ("ours is there", Legacy, "l", Verdict::Signed),
+            ("ours is there", Bundle, "b", Verdict::Signed),
+            ("ours are there", Both, "lb", Verdict::Signed),
+            ("one form is missing", Both, "l", sign(false, true)),
+            ("one form is missing", Both, "b", sign(true, false)),
+            ("the other form is there", Legacy, "b", sign(true, false)),
+            ("the other form is there", Bundle, "l", sign(false, true)),
+            ("a stranger", Legacy, "s", refused.clone()),
+            ("a stranger", Both, "s", refused),
+            ("ours beside a stranger's", Legacy, "ls", Verdict::Signed),
+            ("ours beside a stranger's", Both, "bs", sign(true, false)),
+        ];
+        for (case, format, there, verdict) in table {
+            let seen = Seen {
+                own_legacy: there.contains('l'),
+                own_bundle: there.contains('b'),
+                strangers: there.matches('s').map(|_| "theirs".to_owned()).collect(),
+            };
+            assert_eq!(decide(format, &seen), verdict, "{case}: {format:?} {there}");
+        }
+    }
+}

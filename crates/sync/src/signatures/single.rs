@@ -1,0 +1,68 @@
+//! One image's signatures by themselves: made, or judged, without a copy.
+
+use std::sync::Arc;
+
+use oci::{Digest, Location, Selector};
+
+use super::ours::{self, Subject};
+use super::{Demand, SignWith, SignatureState, trust};
+use crate::place::Place;
+use crate::walk::Walk;
+use crate::{Class, Engine, Failure, ForeignLayers, Side, closure};
+
+impl Engine {
+    /// Signs what is there. Signatures that it has already, whoever made them, stay.
+    ///
+    /// # Errors
+    /// It is not there, cannot be read or written, or the key cannot be used.
+    pub async fn sign(
+        &self,
+        location: &Location,
+        selector: &Selector,
+        with: &SignWith,
+    ) -> Result<(Digest, SignatureState), Failure> {
+        let walk = self.walk(&[], Vec::new());
+        let place = walk.places.open(Side::Target, location).await?;
+        let root = found(&place, selector).await?;
+        let digest = root.digest();
+        let subjects = if with.recursively {
+            let closure =
+                closure::read(&place, Side::Target, root, ForeignLayers::LeaveOut).await?;
+            closure.levels.iter().rev().flatten().map(Subject::of).collect()
+        } else {
+            vec![Subject::of(&root)]
+        };
+        // What stands there came from there: nobody who signed it is a stranger.
+        let state = ours::sign_all(&walk, with, &place, &place, &subjects).await?;
+        place.finish().await?;
+        match state {
+            Ok(state) => Ok((digest, state)),
+            Err(refused) => Err(refused),
+        }
+    }
+
+    /// Whether the signatures of what is there prove what they must: its digest, and why they do
+    /// not.
+    ///
+    /// # Errors
+    /// It is not there, it cannot be read, or a key cannot be had.
+    pub async fn judge(
+        &self,
+        location: &Location,
+        selector: &Selector,
+        demand: Demand,
+    ) -> Result<(Digest, Option<String>), Failure> {
+        let walk: Walk = self.walk(&[], Vec::new());
+        let place = walk.places.open(Side::Source, location).await?;
+        let digest = found(&place, selector).await?.digest();
+        let trust = trust::check(&walk, &place, digest, &[Arc::new(demand)]).await?;
+        Ok((digest, trust.refused.or_else(|| trust.remarks.into_iter().next())))
+    }
+}
+
+async fn found(place: &Place, selector: &Selector) -> Result<oci::Manifest, Failure> {
+    place.manifest(selector.clone()).await?.ok_or_else(|| {
+        let message = format!("there is no {selector} in {}", place.location());
+        Failure::new(place.side(), Class::NotFound, message)
+    })
+}

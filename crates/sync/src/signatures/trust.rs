@@ -1,0 +1,153 @@
+//! What the signatures of a source must prove before it is copied.
+
+use std::sync::Arc;
+
+use oci::Digest;
+use signing::bundle::SIGNATURE_PREDICATE_TYPE;
+use signing::judge::{self, Evidence};
+use signing::{PublicKey, keyless};
+
+use super::found::Found;
+use super::{Demand, Keyless, ours};
+use crate::place::Place;
+use crate::walk::Walk;
+use crate::{Failure, Side};
+
+/// What a look at a source's signatures came to.
+#[derive(Debug, Default)]
+pub(crate) struct Trust {
+    /// Why it is not to be copied.
+    pub(crate) refused: Option<String>,
+    /// What a rule only remarks on.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// Whether the source's signatures of `digest` meet all demands. They are read once for all of them.
+///
+/// Fails where that cannot be known: a registry that does not answer, a key that cannot be had.
+pub(crate) async fn check(
+    walk: &Walk,
+    source: &Place,
+    digest: Digest,
+    demands: &[Arc<Demand>],
+) -> Result<Trust, Failure> {
+    let mut trust = Trust::default();
+    if demands.is_empty() {
+        return Ok(trust);
+    }
+    let wants_attestations = demands.iter().any(|demand| !demand.attestations.is_empty());
+    let found = match wants_attestations {
+        true => Found::all_at(source, digest).await?,
+        false => Found::at(source, digest).await?,
+    };
+    for demand in demands {
+        let mut trusted = Trusted { keys: Vec::new(), keyless: demand.keyless.as_ref() };
+        for key in &demand.keys {
+            let signer = ours::signer(walk, key, Side::Source)?;
+            let public = signer.public_key().await;
+            let public = public.map_err(|error| ours::failed(Side::Source, key, &error))?;
+            trusted.keys.push(public);
+        }
+        let Some(problem) = lacks(&found, digest, &trusted, &demand.attestations) else { continue };
+        let problem = format!("{problem} ({})", demand.rule);
+        if demand.is_required {
+            trust.refused.get_or_insert(problem);
+        } else {
+            trust.remarks.push(problem);
+        }
+    }
+    Ok(trust)
+}
+
+/// Whose signatures count.
+struct Trusted<'a> {
+    keys: Vec<Arc<PublicKey>>,
+    keyless: Option<&'a Keyless>,
+}
+
+impl Trusted<'_> {
+    /// Why it is no signature of the image by any of them.
+    fn signature(&self, evidence: &Evidence, digest: &Digest) -> Result<(), String> {
+        let by_key = judge::signature(evidence, digest, &self.keys);
+        self.or_keyless(by_key.map(drop), evidence, digest, SIGNATURE_PREDICATE_TYPE)
+    }
+
+    /// Why it is no such attestation about the image by any of them.
+    fn attestation(
+        &self,
+        evidence: &Evidence,
+        predicate_type: &str,
+        digest: &Digest,
+    ) -> Result<(), String> {
+        let by_key = judge::attestation(evidence, predicate_type, digest, &self.keys);
+        self.or_keyless(by_key.map(drop), evidence, digest, predicate_type)
+    }
+
+    fn or_keyless(
+        &self,
+        by_key: Result<(), judge::Refusal>,
+        evidence: &Evidence,
+        digest: &Digest,
+        predicate_type: &str,
+    ) -> Result<(), String> {
+        let Err(refusal) = by_key else { return Ok(()) };
+        let Some(Keyless { trusted_root, identities }) = self.keyless else {
+            return Err(refusal.to_string());
+        };
+        let verified = match evidence {
+            Evidence::Layer(layer) => {
+                keyless::verify_layer(layer, digest, trusted_root, identities)
+            }
+            Evidence::Bundle(bundle) => keyless::verify_bundle(
+                &bundle.to_json(),
+                digest,
+                trusted_root,
+                identities,
+                predicate_type,
+            ),
+            // cosign's attestations of before bundles carry their certificates in annotations, which
+            // the library does not read.
+            Evidence::Envelope { .. } => return Err(refusal.to_string()),
+        };
+        match (verified, self.keys.is_empty()) {
+            (Ok(_), _) => Ok(()),
+            (Err(keyless), true) => Err(keyless.to_string()),
+            (Err(keyless), false) => Err(format!("{refusal}; {keyless}")),
+        }
+    }
+}
+
+/// What is missing of a valid signature, and of an attestation of each type, by somebody trusted;
+/// nothing where all is there.
+fn lacks(
+    found: &Found,
+    digest: Digest,
+    trusted: &Trusted<'_>,
+    attestations: &[String],
+) -> Option<String> {
+    let signatures = found.evidence.iter().filter(|evidence| evidence.is_signature());
+    let judged: Vec<_> = signatures.map(|one| trusted.signature(one, &digest)).collect();
+    if !judged.iter().any(Result::is_ok) {
+        let refused = judged.into_iter().filter_map(Result::err);
+        let reasons: Vec<String> = found.unreadable.iter().cloned().chain(refused).collect();
+        return Some(match reasons.as_slice() {
+            [] => format!("{digest} has no signature"),
+            reasons => {
+                let reasons = reasons.join("; ");
+                format!("{digest} has no signature by somebody trusted: {reasons}")
+            }
+        });
+    }
+    attestations.iter().find_map(|wanted| {
+        let of_type =
+            |evidence: &&Evidence| evidence.predicate_type().is_some_and(|found| found == *wanted);
+        let judged = found.evidence.iter().filter(of_type);
+        let judged: Vec<_> = judged.map(|one| trusted.attestation(one, wanted, &digest)).collect();
+        if judged.iter().any(Result::is_ok) {
+            return None;
+        }
+        let why = judged.into_iter().find_map(Result::err).map(|why| format!(": {why}"));
+        let why = why.unwrap_or_default();
+        Some(format!("{digest} has no attestation `{wanted}` by somebody trusted{why}"))
+    })
+}
