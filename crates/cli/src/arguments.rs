@@ -5,6 +5,7 @@ mod doctor;
 mod referrers;
 mod run;
 mod serve;
+mod signature;
 mod signing;
 mod tags;
 
@@ -18,6 +19,7 @@ pub(crate) use run::{
     PrefixArguments, RunArguments, SourceLost, SyncArguments, VerifyArguments, positive, time,
 };
 pub(crate) use serve::ServeArguments;
+pub(crate) use signature::{SignArguments, VerifySignatureArguments};
 pub(crate) use signing::{KeyArguments, SignatureFormat, SigningArguments};
 pub(crate) use tags::{RulesArguments, TagsArguments, part, pattern, range};
 
@@ -66,6 +68,8 @@ pub(crate) enum Command {
     Copy(CopyArguments),
     Doctor(DoctorArguments),
     Tags(TagsArguments),
+    Sign(SignArguments),
+    VerifySignature(VerifySignatureArguments),
     Serve(ServeArguments),
     Schema(SchemaArguments),
     Completions(CompletionsArguments),

@@ -8,6 +8,7 @@ mod man;
 mod plan;
 mod schema;
 mod serve;
+mod signature;
 mod sync;
 mod tags;
 mod verify;
@@ -47,6 +48,8 @@ pub(crate) fn main(
         Some(Command::Copy(typed)) => block_on(copy::execute(typed, &context)),
         Some(Command::Doctor(typed)) => block_on(doctor::execute(typed, &context)),
         Some(Command::Tags(typed)) => block_on(tags::execute(typed, &context)),
+        Some(Command::Sign(typed)) => block_on(signature::sign(typed, &context)),
+        Some(Command::VerifySignature(typed)) => block_on(signature::verify(typed, &context)),
         Some(Command::Serve(typed)) => block_on(serve::execute(typed, &context)),
         Some(Command::Check(typed)) => check::execute(typed, &context),
         Some(Command::Schema(typed)) => schema::execute(typed, &context),

@@ -42,6 +42,17 @@ pub(crate) const SIGNATURE_FORMAT: Variable =
 pub(crate) const SIGN_RECURSIVELY: Variable =
     variable("sign-recursively", "SYNCER_SIGN_RECURSIVELY");
 pub(crate) const ATTEST: Variable = variable("attest", "SYNCER_ATTEST");
+pub(crate) const KEY: Variable = variable("key", "SYNCER_KEY");
+pub(crate) const TRUSTED_ROOT: Variable = variable("trusted-root", "SYNCER_TRUSTED_ROOT");
+pub(crate) const CERTIFICATE_IDENTITY: Variable =
+    variable("certificate-identity", "SYNCER_CERTIFICATE_IDENTITY");
+pub(crate) const CERTIFICATE_IDENTITY_REGEXP: Variable =
+    variable("certificate-identity-regexp", "SYNCER_CERTIFICATE_IDENTITY_REGEXP");
+pub(crate) const CERTIFICATE_OIDC_ISSUER: Variable =
+    variable("certificate-oidc-issuer", "SYNCER_CERTIFICATE_OIDC_ISSUER");
+pub(crate) const CERTIFICATE_OIDC_ISSUER_REGEXP: Variable =
+    variable("certificate-oidc-issuer-regexp", "SYNCER_CERTIFICATE_OIDC_ISSUER_REGEXP");
+pub(crate) const ATTESTATION: Variable = variable("attestation", "SYNCER_ATTESTATION");
 pub(crate) const CONFIG: Variable = variable("config", "SYNCER_CONFIG").or("REPOSITORIES_DIR");
 pub(crate) const DRY_RUN: Variable = variable("dry-run", "SYNCER_DRY_RUN").or("DRY_RUN");
 pub(crate) const EXIT_CODE: Variable = variable("exit-code", "SYNCER_EXIT_CODE");
@@ -89,6 +100,13 @@ pub(crate) const VARIABLES: &[Variable] = &[
     SIGNATURE_FORMAT,
     SIGN_RECURSIVELY,
     ATTEST,
+    KEY,
+    TRUSTED_ROOT,
+    CERTIFICATE_IDENTITY,
+    CERTIFICATE_IDENTITY_REGEXP,
+    CERTIFICATE_OIDC_ISSUER,
+    CERTIFICATE_OIDC_ISSUER_REGEXP,
+    ATTESTATION,
     CONFIG,
     DRY_RUN,
     EXIT_CODE,

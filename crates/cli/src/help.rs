@@ -12,7 +12,9 @@ use crate::environment::VARIABLES;
 pub(crate) fn command() -> Command {
     let root = with_variables(Arguments::command()).mut_subcommands(with_variables);
     with_exit_codes(root).mut_subcommands(|command| match command.get_name() {
-        "sync" | "plan" | "verify" | "copy" | "doctor" | "tags" => with_exit_codes(command),
+        "sync" | "plan" | "verify" | "copy" | "doctor" | "tags" | "sign" | "verify-signature" => {
+            with_exit_codes(command)
+        }
         _ => command,
     })
 }

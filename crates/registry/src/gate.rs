@@ -38,7 +38,7 @@ impl Lane {
     /// second. Content is limited by the link, and each piece of it costs memory.
     const fn range(self) -> (usize, usize) {
         match self {
-            Self::Metadata => (64, MOST_AT_ONCE),
+            Self::Metadata => (32, MOST_AT_ONCE),
             Self::Reads | Self::Writes => (16, 64),
         }
     }

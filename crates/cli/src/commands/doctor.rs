@@ -1,6 +1,7 @@
 //! `doctor`: what a registry is like, and whether we get on with it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use oci::{Host, InvalidName, Location, Reference, Repository};
 use report::{Diagnosis, ExitStatus};
@@ -31,7 +32,7 @@ pub(crate) async fn execute(
             .hint(format!("name one: `{host}/REPOSITORY`")));
     }
     let login = target_login(&typed.login, context)?;
-    let registries = registries(typed, context)?;
+    let registries = registries(&typed.images_file, context)?;
     let login_hosts = BTreeSet::from([host.clone()]);
     let peers = Peers { registries: &registries, login: login.as_ref(), login_hosts };
     let prober = Prober::new(&peers, context.environment)?;
@@ -85,11 +86,11 @@ fn registry(text: &str) -> Result<(Host, Option<Repository>), CliError> {
 }
 
 /// How registries are reached, as far as sync files say.
-fn registries(
-    typed: &DoctorArguments,
+pub(super) fn registries(
+    images_files: &[PathBuf],
     context: &Context<'_>,
 ) -> Result<BTreeMap<Host, RegistryEntry>, CliError> {
-    let files = files(&typed.images_file, context.environment);
+    let files = files(images_files, context.environment);
     if files.is_empty() {
         return Ok(BTreeMap::new());
     }

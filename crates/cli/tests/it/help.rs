@@ -17,6 +17,8 @@ async fn every_command_has_help() {
         "check",
         "copy",
         "doctor",
+        "sign",
+        "verify-signature",
         "tags",
         "serve",
         "schema",

@@ -95,3 +95,36 @@ async fn what_is_not_signed_by_whom_it_should_is_refused() {
     assert!(done.stdout.contains("has no signature (images.yaml:"), "{done}");
     assert_eq!(target.log().writes().len(), 0, "{}", target.log());
 }
+
+#[tokio::test]
+async fn one_image_is_signed_and_verified() {
+    let registry = Registry::start().await;
+    registry.add(&"team/app".parse().unwrap(), &"1".parse().unwrap(), &image::index(1)).await;
+    let program = Program::new();
+    for name in ["ours", "theirs"] {
+        let pair = KeyPair::new();
+        program.file(&format!("{name}.key"), &pair.private);
+        program.file(&format!("{name}.pub"), &pair.public);
+    }
+    let reference = format!("{}/team/app:1", registry.host());
+    let verify = |key: &str| format!("verify-signature {reference} --key {key}.pub");
+    let unsigned = run(&program, &verify("ours")).await;
+    assert_eq!(unsigned.code, Some(5), "{unsigned}");
+    assert!(unsigned.stderr.contains("has no signature"), "{unsigned}");
+    for (key, format) in [("ours", "legacy"), ("theirs", "bundle")] {
+        let sign = format!("sign {reference} -k {key}.key --signature-format {format}");
+        let done = run(&program, &sign).await;
+        assert_eq!(done.code, Some(0), "{done}");
+        assert!(done.stdout.starts_with("signed: "), "{done}");
+        let again = run(&program, &sign).await;
+        assert!(again.stdout.starts_with("signed already: "), "{again}");
+        let valid = run(&program, &verify(key)).await;
+        assert_eq!(valid.code, Some(0), "{valid}");
+        assert!(valid.stdout.starts_with("valid: "), "{valid}");
+    }
+    let missing = run(&program, &format!("sign {}/team/app:2 -k ours.key", registry.host())).await;
+    assert_eq!(missing.code, Some(1), "{missing}");
+    let nothing = run(&program, &format!("sign {reference}")).await;
+    assert_eq!(nothing.code, Some(2), "{nothing}");
+    assert!(nothing.stderr.contains("no key to sign with"), "{nothing}");
+}

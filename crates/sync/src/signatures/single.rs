@@ -50,12 +50,12 @@ impl Engine {
         &self,
         location: &Location,
         selector: &Selector,
-        demand: Demand,
+        demand: Arc<Demand>,
     ) -> Result<(Digest, Option<String>), Failure> {
         let walk: Walk = self.walk(&[], Vec::new());
         let place = walk.places.open(Side::Source, location).await?;
         let digest = found(&place, selector).await?.digest();
-        let trust = trust::check(&walk, &place, digest, &[Arc::new(demand)]).await?;
+        let trust = trust::check(&walk, &place, digest, &[demand]).await?;
         Ok((digest, trust.refused.or_else(|| trust.remarks.into_iter().next())))
     }
 }

@@ -1,0 +1,193 @@
+//! `sign` and `verify-signature`: one image's signatures, without a copy.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use oci::{Host, Location, Reference, Selector};
+use report::ExitStatus;
+use signing::KeyReference;
+use signing::keyless::{Expected, Identity, InvalidExpectation, TrustedRoot};
+use sync::{
+    Class, Demand, Engine, Event, Keyless, Mode, Options, SignWith, SignatureState,
+    WantedSignatures,
+};
+use syncfile::RegistryEntry;
+
+use super::doctor::registries;
+use super::sync::target_login;
+use crate::arguments::{LoginArguments, SignArguments, SigningArguments, VerifySignatureArguments};
+use crate::environment::{self, Environment, Variable};
+use crate::error::CliError;
+use crate::run::Context;
+use crate::settings::{SigningSettings, key_reference};
+use crate::signatures;
+use crate::wiring::{Clients, Limits, Peers};
+
+pub(crate) async fn sign(
+    typed: &SignArguments,
+    context: &Context<'_>,
+) -> Result<ExitStatus, CliError> {
+    context.log_lines()?;
+    let signing = SigningArguments {
+        key: typed.key.clone(),
+        sign: Some(true),
+        signature_format: typed.signature_format,
+        sign_recursively: typed.sign_recursively,
+        attest: Some(false),
+    };
+    let signing = SigningSettings::new(&signing, context.environment)?.of_copy()?;
+    let with = signatures::sign_with(signing.ok_or_else(|| CliError::usage("there is no key"))?);
+    let (location, selector) = image(&typed.reference)?;
+    let asked = WantedSignatures { sign: Some(with), demands: Vec::new() };
+    let registries = registries(&typed.images_file, context)?;
+    let place = Image { location, selector, login: &typed.login, registries };
+    let engine = place.engine(&asked, true, context)?;
+    let with: &SignWith = asked.sign.as_ref().ok_or_else(|| CliError::usage("there is no key"))?;
+    let signed = engine.sign(&place.location, &place.selector, with).await;
+    let (digest, state) = signed.map_err(|failure| CliError::of(&failure))?;
+    let done = match state {
+        SignatureState::Signed => "signed",
+        _ => "signed already",
+    };
+    context.result(&format!("{done}: {}@{digest} by {}\n", place.location, with.key))?;
+    Ok(ExitStatus::Success)
+}
+
+pub(crate) async fn verify(
+    typed: &VerifySignatureArguments,
+    context: &Context<'_>,
+) -> Result<ExitStatus, CliError> {
+    context.log_lines()?;
+    let demand = Arc::new(demand(typed, context.environment)?);
+    let (location, selector) = image(&typed.reference)?;
+    let asked = WantedSignatures { sign: None, demands: vec![Arc::clone(&demand)] };
+    let registries = registries(&typed.images_file, context)?;
+    let place = Image { location, selector, login: &typed.login, registries };
+    let engine = place.engine(&asked, false, context)?;
+    let judged = engine.judge(&place.location, &place.selector, demand).await;
+    let (digest, problem) = judged.map_err(|failure| CliError::of(&failure))?;
+    if let Some(problem) = problem {
+        let failure = sync::Failure {
+            side: sync::Side::Source,
+            class: Class::Signature,
+            message: problem,
+            hint: None,
+            temporary: false,
+            content_unknown: false,
+        };
+        return Err(CliError::of(&failure));
+    }
+    context.result(&format!("valid: {}@{digest}\n", place.location))?;
+    Ok(ExitStatus::Success)
+}
+
+/// One image, and how it is reached.
+struct Image<'a> {
+    location: Location,
+    selector: Selector,
+    login: &'a LoginArguments,
+    registries: BTreeMap<Host, RegistryEntry>,
+}
+
+impl Image<'_> {
+    /// An engine that knows the keys.
+    fn engine(
+        &self,
+        asked: &WantedSignatures,
+        writes: bool,
+        context: &Context<'_>,
+    ) -> Result<Engine, CliError> {
+        let login = target_login(self.login, context)?;
+        let login_hosts = match &self.location {
+            Location::Registry { host, .. } => BTreeSet::from([host.clone()]),
+            Location::Layout(_) | Location::Archive(_) => BTreeSet::new(),
+        };
+        let peers = Peers { registries: &self.registries, login: login.as_ref(), login_hosts };
+        let clients = Clients::new(&peers, writes, Limits::default(), context.environment)?;
+        let mode = if writes { Mode::Sync } else { Mode::Verify };
+        let keys = signatures::keys(std::iter::once(asked), context.environment);
+        let options = Options { mode, keys, ..Options::default() };
+        // The one who signs or looks is the target's client: the login given is for it.
+        let client = clients.target;
+        Ok(Engine::new(client.clone(), client, options, Arc::new(|_: &Event| {})))
+    }
+}
+
+fn image(text: &str) -> Result<(Location, Selector), CliError> {
+    let invalid = |error: oci::InvalidName| CliError::usage(error.to_string());
+    let reference: Reference = text.parse().map_err(invalid)?;
+    let selector = match (reference.digest, reference.tag) {
+        (Some(digest), _) => Selector::Digest(digest),
+        (None, Some(tag)) => Selector::Tag(tag),
+        (None, None) => {
+            return Err(CliError::usage(format!("`{text}` has neither a tag nor a digest"))
+                .hint("say which image is meant, such as `…:1.0`"));
+        }
+    };
+    Ok((reference.location, selector))
+}
+
+/// What is demanded: by flags, or by the variables that stand in for them.
+fn demand(typed: &VerifySignatureArguments, environment: &Environment) -> Result<Demand, CliError> {
+    let list = |typed: &[String], variable: Variable| match typed {
+        [] => Ok(environment.text(variable)?.map(|found| found.value).into_iter().collect()),
+        typed => Ok::<Vec<String>, CliError>(typed.to_vec()),
+    };
+    let keys = list(&typed.key, environment::KEY)?.into_iter().map(|key| {
+        key_reference(&key).map_err(|problem| CliError::usage(format!("--key: {problem}")))
+    });
+    let keys = keys.collect::<Result<Vec<KeyReference>, CliError>>()?;
+    let root = match &typed.trusted_root {
+        Some(root) => Some(root.clone()),
+        None => environment.os_text(environment::TRUSTED_ROOT).map(|found| found.value.into()),
+    };
+    if keys.is_empty() && root.is_none() {
+        return Err(CliError::usage(
+            "nobody is trusted: neither a key nor a trusted root is given",
+        )
+        .hint("give --key, or --trusted-root with an identity and an issuer"));
+    }
+    Ok(Demand {
+        rule: "as demanded".to_owned(),
+        keys,
+        keyless: root.map(|root| keyless(&root, typed, environment)).transpose()?,
+        is_required: true,
+        attestations: list(&typed.attestation, environment::ATTESTATION)?,
+    })
+}
+
+fn keyless(
+    root: &Path,
+    typed: &VerifySignatureArguments,
+    environment: &Environment,
+) -> Result<Keyless, CliError> {
+    let trusted_root = TrustedRoot::read(root);
+    let trusted_root = trusted_root.map_err(|error| CliError::usage(error.to_string()))?;
+    let said = |typed: &Option<String>, variable: Variable| match typed {
+        Some(typed) => Ok(Some(typed.clone())),
+        None => Ok::<_, CliError>(environment.text(variable)?.map(|found| found.value)),
+    };
+    let expected = |exact: (&Option<String>, Variable), pattern: (&Option<String>, Variable)| {
+        let flag = exact.1.flag;
+        let wrong = |error: InvalidExpectation| CliError::usage(format!("--{flag}: {error}"));
+        match (said(exact.0, exact.1)?, said(pattern.0, pattern.1)?) {
+            (Some(exact), None) => Expected::exact(&exact).map_err(wrong),
+            (None, Some(pattern)) => Expected::pattern(&pattern).map_err(wrong),
+            (None, None) => Err(CliError::usage(format!("--{flag} is missing"))
+                .hint("a trusted root says who may vouch for identities, not whose is trusted")),
+            (Some(_), Some(_)) => {
+                Err(CliError::usage(format!("--{flag} and --{flag}-regexp were both given")))
+            }
+        }
+    };
+    let subject = expected(
+        (&typed.certificate_identity, environment::CERTIFICATE_IDENTITY),
+        (&typed.certificate_identity_regexp, environment::CERTIFICATE_IDENTITY_REGEXP),
+    )?;
+    let issuer = expected(
+        (&typed.certificate_oidc_issuer, environment::CERTIFICATE_OIDC_ISSUER),
+        (&typed.certificate_oidc_issuer_regexp, environment::CERTIFICATE_OIDC_ISSUER_REGEXP),
+    )?;
+    Ok(Keyless { trusted_root, identities: vec![Identity { issuer, subject }] })
+}
