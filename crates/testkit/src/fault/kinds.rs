@@ -158,15 +158,19 @@ impl Fault {
     }
 
     /// The connection closes when `bytes` of the request's body were read; the registry sees
-    /// nothing of it. A request whose body has no more than that is spared.
+    /// nothing of it. A request whose body has less than that is spared.
     pub fn cut_request(bytes: u64) -> Self {
-        Self::new(Effect::CutRequest(bytes)).on("PUT|PATCH|POST", path::ANY).when(has_more(bytes))
+        Self::new(Effect::CutRequest(bytes))
+            .on("PUT|PATCH|POST", path::ANY)
+            .when(has_at_least(bytes))
     }
 
     /// The connection closes when `bytes` of the request's body were read; the registry has them. A
-    /// request whose body has no more than that is spared.
+    /// request whose body has less than that is spared.
     pub fn break_request(bytes: u64) -> Self {
-        Self::new(Effect::BreakRequest(bytes)).on("PUT|PATCH|POST", path::ANY).when(has_more(bytes))
+        Self::new(Effect::BreakRequest(bytes))
+            .on("PUT|PATCH|POST", path::ANY)
+            .when(has_at_least(bytes))
     }
 
     /// The connection closes when the answer's header and `bytes` of its body were sent; exactly
@@ -304,10 +308,10 @@ fn http_date(time: Duration) -> String {
     moment.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-/// Whether a request's body may have more than so many bytes.
-fn has_more(bytes: u64) -> impl Fn(&Parts) -> bool {
+/// Whether a request's body may have so many bytes.
+fn has_at_least(bytes: u64) -> impl Fn(&Parts) -> bool {
     move |request| {
         let length = request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        length.and_then(|length| length.parse().ok()).is_none_or(|length: u64| length > bytes)
+        length.and_then(|length| length.parse().ok()).is_none_or(|length: u64| length >= bytes)
     }
 }
