@@ -7,6 +7,7 @@
 
 mod descriptor;
 mod digest;
+mod ecr_registry;
 mod extent;
 mod host;
 mod manifest;
@@ -22,6 +23,7 @@ mod wanted;
 
 pub use descriptor::{DataError, Descriptor};
 pub use digest::{Algorithm, Digest, Hasher, Mismatch, Verifier};
+pub use ecr_registry::EcrRegistry;
 pub use extent::{Extent, Platforms};
 pub use host::Host;
 pub use manifest::{Content, Image, Index, MANIFEST_SIZE_LIMIT, Manifest, ManifestError};

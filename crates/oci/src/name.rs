@@ -47,7 +47,7 @@ impl fmt::Display for InvalidName {
 impl std::error::Error for InvalidName {}
 
 fn article(noun: &str) -> &'static str {
-    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+    if noun.to_ascii_lowercase().starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }
 
 /// Gives a name type that is parsed by `FromStr` its serde forms: a plain string, both ways.
