@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 
 use futures::future::join_all;
-use oci::{Digest, Manifest, Platform, Selector, Tag};
+use oci::{Descriptor, Digest, Manifest, Platform, Selector, Tag};
 
 use crate::closure::Closure;
 use crate::needed::Needed;
@@ -68,10 +68,15 @@ pub(crate) async fn shares(
     let alike: Vec<Digest> = alike.map(|child| child.digest).take(platforms.len()).collect();
     let children = alike.into_iter().map(|child| place.manifest(Selector::Digest(child)));
     let children = join_all(children).await.into_iter().flatten().flatten();
-    let named = children.chain([root]);
-    let named =
-        named.flat_map(|manifest| manifest.blobs().map(|blob| blob.digest).collect::<Vec<_>>());
+    let named = children.chain([root]).flat_map(|manifest| blobs_of(&manifest));
+    let named = named.map(|blob| blob.digest);
     named.filter(|blob| needed.blobs.contains(blob)).collect()
+}
+
+/// The blobs that a manifest vouches for: not those that registries need not hold.
+fn blobs_of(manifest: &Manifest) -> Vec<Descriptor> {
+    let held = manifest.blobs().filter(|blob| !blob.media_type.is_foreign_layer());
+    held.cloned().collect()
 }
 
 /// The platforms of the images in an index; of an attestation nothing is known to stay.

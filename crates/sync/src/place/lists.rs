@@ -79,16 +79,10 @@ impl Place {
         }
     }
 
-    /// Points a tag at a manifest, wherever it points now. For lists under fallback tags only: no
-    /// other tag is ever moved.
+    /// Writes a list of referrers under its fallback tag, where the place does not list them itself.
     pub(crate) async fn put_list(&self, tag: &Tag, list: &Manifest) -> Result<(), Failure> {
         match &self.store {
-            Store::Registry(remote) => remote
-                .client
-                .put_manifest(&Selector::Tag(tag.clone()), list)
-                .await
-                .map(drop)
-                .map_err(self.registry()),
+            Store::Registry(_) => self.move_tag(tag, list).await,
             // These list referrers themselves.
             Store::Layout(_) | Store::Growing(_) => Ok(()),
             Store::Archive(_) | Store::Nothing => Err(self.not_writable()),

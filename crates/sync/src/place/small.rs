@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
-use oci::{Descriptor, Manifest, Tag};
+use oci::{Descriptor, Manifest, Selector, Tag};
 
 use super::{Place, Start, Store};
 use crate::{Class, Failure};
@@ -48,10 +48,16 @@ impl Place {
     }
 
     /// Points a tag at a manifest whose parts are here, wherever it points now. For what grows by its
-    /// nature and is named after a digest: cosign's signatures. No other tag is ever moved.
+    /// nature and is named after a digest: cosign's signatures and lists of referrers. No other tag is
+    /// ever moved.
     pub(crate) async fn move_tag(&self, tag: &Tag, manifest: &Manifest) -> Result<(), Failure> {
         match &self.store {
-            Store::Registry(_) => self.put_list(tag, manifest).await,
+            Store::Registry(remote) => remote
+                .client
+                .put_manifest(&Selector::Tag(tag.clone()), manifest)
+                .await
+                .map(drop)
+                .map_err(self.registry()),
             Store::Layout(layout) => {
                 layout.put_manifest(manifest).await.map_err(self.layout())?;
                 layout.retag(tag, &manifest.descriptor()).await.map_err(self.layout())
