@@ -11,6 +11,9 @@ use crate::{Class, Failure};
 /// SBOM of a few MiB.
 const SMALL_AT_MOST: u64 = 16 * 1024 * 1024;
 
+/// How often a small blob is sent before it is given up.
+const UPLOADS: u32 = 3;
+
 impl Place {
     /// A small blob's content, its digest checked.
     pub(crate) async fn read_small(&self, blob: &Descriptor) -> Result<Bytes, Failure> {
@@ -32,12 +35,22 @@ impl Place {
         matches!(self.store, Store::Growing(_))
     }
 
-    /// Writes a small blob.
+    /// Writes a small blob. An upload that breaks is begun anew.
     pub(crate) async fn write_small(
         &self,
         blob: &Descriptor,
         content: Bytes,
     ) -> Result<(), Failure> {
+        let mut uploads = 1;
+        loop {
+            match self.upload_small(blob, content.clone()).await {
+                Err(failure) if failure.temporary && uploads < UPLOADS => uploads += 1,
+                done => return done,
+            }
+        }
+    }
+
+    async fn upload_small(&self, blob: &Descriptor, content: Bytes) -> Result<(), Failure> {
         match self.start(blob, None).await? {
             Start::Taken => Ok(()),
             Start::Upload(mut upload) => {
