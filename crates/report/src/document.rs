@@ -101,6 +101,9 @@ pub struct Item {
     /// Why it failed, was refused or was put off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
+    /// By whom the source is signed, of those that it had to be signed by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verified: Vec<String>,
     /// What became of its signature, where it is to be signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,
@@ -371,6 +374,7 @@ impl From<&ItemReport> for Item {
             seconds: seconds(item.duration),
             error: item.failure.as_ref().map(Error::from),
             pin_line: item.pin_line(),
+            verified: item.verified.clone(),
             signature: item.signature.as_ref().map(Signature::from),
             notes: item.notes.clone(),
         }

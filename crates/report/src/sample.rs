@@ -62,6 +62,7 @@ pub(crate) fn item(name: &str, line: usize, outcome: Outcome) -> ItemReport {
         source_digest: has_source.then_some(SOURCE),
         target_digest: target,
         part_of: None,
+        verified: Vec::new(),
         signature: None,
         transferred: match outcome {
             O::Copied => Transferred { copied: 71_303_168, mounted: 3_145_728, present: 1_500 },

@@ -195,10 +195,8 @@ impl Copy<'_> {
         let nodes = children.filter(|node| all || node.digest() == root.digest());
         let nodes: Vec<Subject> = nodes.map(Subject::of).collect();
         let (source, target) = (self.carrier.source, destination.place);
-        match signatures::sign(self.walk, item, source, target, &nodes).await? {
-            Some(refused) => Ok(refused),
-            None => self.tag(destination, item, root, parts).await,
-        }
+        signatures::sign(self.walk, item, source, target, &nodes).await?;
+        self.tag(destination, item, root, parts).await
     }
 
     /// Sets the tag and reads it back.

@@ -15,8 +15,8 @@ use crate::fallback_tag::FallbackTags;
 use crate::observe::FirstLooks;
 use crate::place::Places;
 use crate::schedule::Schedule;
-use crate::signatures::SigningTurns;
 use crate::tag_lists::TagLists;
+use crate::turns::Turns;
 use crate::walk::{self, Walk};
 use crate::{
     Class, Event, Failure, ForeignLayers, ItemId, ItemReport, Keys, Listener, Outcome, Provenance,
@@ -209,7 +209,7 @@ impl Engine {
             first_looks: FirstLooks::default(),
             tag_lists: TagLists::new(wanted, listed),
             fallback_tags: FallbackTags::default(),
-            signing_turns: SigningTurns::default(),
+            signing_turns: Turns::default(),
             options: self.options.clone(),
             listener: Arc::clone(&self.listener),
         }

@@ -5,14 +5,14 @@
 //! PUT and somebody else may write the same list (on GHCR two writers have lost each other's
 //! entries: NVIDIA/nodewright-packages#132). A list never shrinks.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
 use std::time::Duration;
 
-use oci::{Algorithm, Content, Digest, Location, Manifest, MediaType};
+use oci::{Algorithm, Content, Digest, Manifest, MediaType};
 use serde_json::{Map, Value, json};
 
 use crate::place::Place;
+use crate::turns::Turns;
 use crate::{Class, Failure, Side};
 
 /// How often a list is written before its item is told that it does not hold.
@@ -25,10 +25,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The lists that this run keeps. Each has one writer at a time.
 #[derive(Default)]
 pub(crate) struct FallbackTags {
-    turns: Mutex<HashMap<(Location, Digest), Turn>>,
+    turns: Turns,
 }
-
-type Turn = Arc<tokio::sync::Mutex<()>>;
 
 impl FallbackTags {
     /// Sees to it that the target's list of a subject's referrers has these.
@@ -38,7 +36,7 @@ impl FallbackTags {
         subject: Digest,
         referrers: &[Manifest],
     ) -> Result<(), Failure> {
-        let turn = self.turn(target, subject);
+        let turn = self.turns.of(target, subject);
         let _turn = turn.lock().await;
         let tag = oci::Tag::of_referrers(&subject);
         let mut wanted = List::of(referrers);
@@ -77,12 +75,6 @@ impl FallbackTags {
             Some(list) => Some(list.manifests().map(|entry| entry.digest).collect()),
             None => Some(HashSet::new()),
         })
-    }
-
-    fn turn(&self, target: &Place, subject: Digest) -> Turn {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Arc::clone(turns.entry((target.location().clone(), subject)).or_default())
     }
 }
 

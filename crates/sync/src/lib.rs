@@ -33,6 +33,7 @@ mod subset;
 mod tag_lists;
 mod tee;
 mod transfer;
+mod turns;
 mod verify;
 mod waits;
 mod walk;

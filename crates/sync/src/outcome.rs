@@ -77,6 +77,8 @@ pub struct ItemReport {
     /// For drift where only a part of the source is wanted: the digest to pin the source to, so
     /// that the target has what is wanted of it; none where that is not known.
     pub part_of: Option<Digest>,
+    /// By whom the source is signed, of those that it had to be signed by.
+    pub verified: Vec<String>,
     /// What became of its signature, where it is to be signed.
     pub signature: Option<SignatureReport>,
     /// What was moved for it.
@@ -97,6 +99,7 @@ impl ItemReport {
             source_digest: None,
             target_digest: None,
             part_of: None,
+            verified: Vec::new(),
             signature: None,
             transferred: Transferred::default(),
             duration: Duration::ZERO,
@@ -106,10 +109,11 @@ impl ItemReport {
     }
 
     /// Turns it into the report of a failure. A rate limit or the deadline puts an item off, it does
-    /// not end it.
+    /// not end it; a signature that is not what is wanted refuses it.
     pub(crate) fn fail(&mut self, failure: Failure) {
         self.outcome = match failure.class {
             Class::RateLimited | Class::Deadline => Outcome::Deferred,
+            Class::Signature => Outcome::Refused,
             _ => Outcome::Failed,
         };
         self.failure = Some(failure);

@@ -17,7 +17,7 @@ use signing::keyless::{Identity, TrustedRoot};
 use signing::{KeyReference, Signer};
 
 pub use attest::{MIRRORING, SyncFileFacts};
-pub(crate) use ours::{SigningTurns, Subject, check as check_ours, sign};
+pub(crate) use ours::{Subject, check as check_ours, sign};
 pub(crate) use trust::{Trust, check as check_trust};
 
 /// Every key that an item of a run names, to sign with or to trust.

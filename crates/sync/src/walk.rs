@@ -18,9 +18,10 @@ use crate::item::Item;
 use crate::observe::{self, FirstLooks, Seen};
 use crate::place::{Place, Places};
 use crate::schedule::Schedule;
-use crate::signatures::{self, SigningTurns, Trust};
+use crate::signatures::{self, Trust};
 use crate::subset::{Held, Subset};
 use crate::tag_lists::TagLists;
+use crate::turns::Turns;
 use crate::{
     Class, Decision, Event, Failure, ItemId, ItemReport, Listener, Mode, Options, Outcome, Side,
     SignatureReport, SignatureState, SourceState, Stop, TargetState, Wish, copy, decide, late,
@@ -37,7 +38,9 @@ pub(crate) struct Walk {
     pub(crate) first_looks: FirstLooks,
     pub(crate) tag_lists: TagLists,
     pub(crate) fallback_tags: FallbackTags,
-    pub(crate) signing_turns: SigningTurns,
+    /// Signing one thing at one place is one walk's affair at a time, so that two tags of one image get
+    /// one signature.
+    pub(crate) signing_turns: Turns,
     pub(crate) options: Options,
     pub(crate) listener: Arc<dyn Listener>,
 }
@@ -169,8 +172,12 @@ async fn trusted(walk: &Walk, items: &[Item], source: &Place, state: SourceState
     // What is demanded of a source is the same for all its targets.
     match signatures::check_trust(walk, source, digest, &first.wanted.signatures.demands).await {
         Ok(Trust { refused: Some(reason), .. }) => SourceState::Refused(reason),
-        Ok(Trust { refused: None, remarks }) => {
-            items.iter().for_each(|item| item.report().notes.extend(remarks.iter().cloned()));
+        Ok(Trust { refused: None, remarks, verified }) => {
+            for item in items {
+                let mut report = item.report();
+                report.notes.extend(remarks.iter().cloned());
+                report.verified.clone_from(&verified);
+            }
             state
         }
         Err(failure) => SourceState::Unreadable(failure),
@@ -238,8 +245,7 @@ fn next(walk: &Walk, item: &Item, seen: &SourceState, goal: &SourceState, held: 
         }
         Decision::SourceLost { .. } => Next::End(Ok(Outcome::SourceLost)),
         Decision::Refused(reason) => {
-            report.failure = Some(Failure::new(Side::Source, Class::Signature, reason));
-            Next::End(Ok(Outcome::Refused))
+            Next::End(Err(Failure::new(Side::Source, Class::Signature, reason)))
         }
         Decision::Failed(failure) => Next::End(Err(failure)),
     }
@@ -266,5 +272,5 @@ async fn check(
         Ok(()) => signatures::check_ours(walk, item, source, target, digest).await,
         Err(failure) => Err(failure),
     };
-    item.ends(checked.map(|refused| refused.unwrap_or(outcome)));
+    item.ends(checked.map(|()| outcome));
 }

@@ -172,6 +172,32 @@ fn is_believed(kind: Kind) {
     }
 }
 
+/// The statement about the mirroring, as cosign sees it: valid by our key, of that type, and of no
+/// other.
+fn is_attested(kind: Kind) {
+    let Some(setting) = Setting::new("attested", Kind::Distribution3, kind) else { return };
+    let top = "kmsKey: ours.key\nsign: true\nattest: true";
+    let item = setting.run("sync", top, 0);
+    assert_eq!((item.text("outcome"), item.text("signature.state")), both("copied", "signed"));
+    let copy = format!("{}@{}", setting.target(), setting.image.digest());
+    let judged = |key: &str, predicate_type: &str| {
+        let key = setting.file(&format!("{key}.pub"));
+        let arguments = [
+            &["verify-attestation", "--insecure-ignore-tlog", "--type", predicate_type][..],
+            &["--key", text(&key), &copy],
+        ];
+        setting.run_cosign("cosign", &arguments.concat())
+    };
+    let mirroring = "urn:image-syncer:mirroring:v1";
+    assert_eq!(judged("ours", mirroring), None);
+    assert!(judged("theirs", mirroring).is_some(), "another key's");
+    assert!(judged("ours", "https://slsa.dev/provenance/v1").is_some(), "of another type");
+    setting.bench.forget_requests(&setting.target);
+    setting.run("sync", top, 0);
+    let requests = setting.bench.requests(&setting.target);
+    assert!(!requests.iter().any(Request::is_write), "{requests:#?}");
+}
+
 fn both(outcome: &str, state: &str) -> (String, String) {
     (outcome.to_owned(), state.to_owned())
 }
@@ -198,6 +224,12 @@ fn in_go_containerregistry() {
 #[ignore = "needs cosign and real registries: tests/tools/install"]
 fn in_serve() {
     is_verified(Kind::ServeSecured);
+}
+
+#[test]
+#[ignore = "needs cosign and real registries: tests/tools/install"]
+fn statements_with_the_referrers_api_and_without() {
+    [Kind::Distribution3, Kind::ServeSecured].into_iter().for_each(is_attested);
 }
 
 #[test]

@@ -9,8 +9,7 @@ use report::ExitStatus;
 use signing::KeyReference;
 use signing::keyless::{Expected, Identity, InvalidExpectation, TrustedRoot};
 use sync::{
-    Class, Demand, Engine, Event, Keyless, Mode, Options, SignWith, SignatureState,
-    WantedSignatures,
+    Demand, Engine, Event, Keyless, Mode, Options, SignWith, SignatureState, WantedSignatures,
 };
 use syncfile::RegistryEntry;
 
@@ -66,19 +65,8 @@ pub(crate) async fn verify(
     let place = Image { location, selector, login: &typed.login, registries };
     let engine = place.engine(&asked, false, context)?;
     let judged = engine.judge(&place.location, &place.selector, demand).await;
-    let (digest, problem) = judged.map_err(|failure| CliError::of(&failure))?;
-    if let Some(problem) = problem {
-        let failure = sync::Failure {
-            side: sync::Side::Source,
-            class: Class::Signature,
-            message: problem,
-            hint: None,
-            temporary: false,
-            content_unknown: false,
-        };
-        return Err(CliError::of(&failure));
-    }
-    context.result(&format!("valid: {}@{digest}\n", place.location))?;
+    let (digest, by) = judged.map_err(|failure| CliError::of(&failure))?;
+    context.result(&format!("valid: {}@{digest} by {}\n", place.location, by.join(", ")))?;
     Ok(ExitStatus::Success)
 }
 

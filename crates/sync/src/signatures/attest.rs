@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use oci::{Descriptor, Digest};
+use oci::Digest;
 use serde::{Deserialize, Serialize};
 use signing::judge;
 use signing::{Signer, bundle};
 
 use super::found::Found;
-use super::ours::failed;
+use super::ours::{Subject, failed};
 use super::publish;
 use crate::item::Item;
 use crate::place::Place;
@@ -26,7 +26,7 @@ pub const MIRRORING: &str = "urn:image-syncer:mirroring:v1";
 struct Mirroring {
     source: Named,
     target: Named,
-    /// The rules that its signatures met, such as `images.yaml:12`.
+    /// By whom the source was signed, of those that the sync file demanded.
     verified: Vec<String>,
     time: Timestamp,
     tool: Tool,
@@ -64,16 +64,18 @@ pub(super) async fn mirrored(
     item: &Item,
     signer: &Arc<Signer>,
     target: &Place,
-    root: &Descriptor,
+    root: &Subject,
 ) -> Result<(), Failure> {
     let Provenance { version, sync_files } = &walk.options.provenance;
     let key = signer.reference();
-    let source_digest = item.report().source_digest.unwrap_or(root.digest);
-    let demands = &item.wanted.signatures.demands;
+    let (source_digest, verified) = {
+        let report = item.report();
+        (report.source_digest.unwrap_or(root.digest), report.verified.clone())
+    };
     let said = Mirroring {
         source: Named { name: item.wanted.source.to_string(), digest: source_digest },
         target: Named { name: item.wanted.target.to_string(), digest: root.digest },
-        verified: demands.iter().map(|demand| demand.rule.clone()).collect(),
+        verified,
         time: Timestamp::now(),
         tool: Tool { name: "image-syncer".to_owned(), version: version.clone() },
         sync_files: sync_files.clone(),
@@ -99,5 +101,6 @@ pub(super) async fn mirrored(
         let message = format!("the statement about the copy cannot be written: {error}");
         Failure::new(Side::Target, Class::Key, message)
     })?;
-    publish::statement_about(walk, signer, target, root, statement).await
+    let root = root.descriptor(target).await?;
+    publish::statement_about(walk, signer, target, &root, statement).await
 }

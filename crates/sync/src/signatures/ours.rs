@@ -1,9 +1,8 @@
 //! The mirror's own signatures: made before the tag is set, and looked for where it is set already.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use oci::{Descriptor, Digest, Location, Manifest};
+use oci::{Descriptor, Digest, Manifest};
 use signing::{KeyReference, Signer, SigningError, SigningErrorKind};
 
 use super::found::Found;
@@ -12,77 +11,62 @@ use super::{SignWith, SignatureFormat, SignatureState, attest, publish};
 use crate::item::Item;
 use crate::place::Place;
 use crate::walk::Walk;
-use crate::{Class, Failure, Mode, Outcome, Side, closure};
-
-/// Signing one thing at one place is one walk's affair at a time, so that two tags of one image get
-/// one signature.
-#[derive(Default)]
-pub(crate) struct SigningTurns(Mutex<HashMap<(Location, Digest), Turn>>);
-
-type Turn = Arc<tokio::sync::Mutex<()>>;
-
-impl SigningTurns {
-    fn of(&self, place: &Place, digest: Digest) -> Turn {
-        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Arc::clone(turns.entry((place.location().clone(), digest)).or_default())
-    }
-}
+use crate::{Class, Failure, Mode, Side, closure};
 
 /// Something that is to be signed.
-pub(crate) struct Subject(Descriptor);
+pub(crate) struct Subject {
+    pub(super) digest: Digest,
+    /// Where it was read already.
+    descriptor: Option<Descriptor>,
+}
 
 impl Subject {
     pub(crate) fn of(manifest: &Manifest) -> Self {
-        Self(manifest.descriptor())
+        Self { digest: manifest.digest(), descriptor: Some(manifest.descriptor()) }
+    }
+
+    /// What a referrer calls it. Where nothing is written, nobody needs it.
+    pub(super) async fn descriptor(&self, place: &Place) -> Result<Descriptor, Failure> {
+        if let Some(descriptor) = &self.descriptor {
+            return Ok(descriptor.clone());
+        }
+        Ok(there(place, self.digest).await?.descriptor())
     }
 }
 
-/// Signs what an item's copy is made of, its root first, where that is wanted and not done. The outcome where it may
-/// not be: the item's report says why.
+/// Signs what an item's copy is made of, its root first, where that is wanted and not done.
 pub(crate) async fn sign(
     walk: &Walk,
     item: &Item,
     source: &Place,
     target: &Place,
     subjects: &[Subject],
-) -> Result<Option<Outcome>, Failure> {
-    let Some(with) = &item.wanted.signatures.sign else { return Ok(None) };
+) -> Result<(), Failure> {
+    let Some(with) = &item.wanted.signatures.sign else { return Ok(()) };
     item.signature_is(&with.key, SignatureState::Missing);
-    match sign_all(walk, with, source, target, subjects).await? {
-        Ok(state) => {
-            item.signature_is(&with.key, state);
-            if let (true, Some(Subject(root))) = (with.attest, subjects.first()) {
-                let signer = signer(walk, &with.key, Side::Target)?;
-                attest::mirrored(walk, item, signer, target, root).await?;
-            }
-            Ok(None)
-        }
-        Err(refused) => {
-            item.report().failure = Some(refused);
-            Ok(Some(Outcome::Refused))
-        }
+    let state = sign_all(walk, with, source, target, subjects).await?;
+    item.signature_is(&with.key, state);
+    if let (true, Some(root)) = (with.attest, subjects.first()) {
+        let signer = signer(walk, &with.key, Side::Target)?;
+        attest::mirrored(walk, item, signer, target, root).await?;
     }
+    Ok(())
 }
 
-/// Signs all of these; the inner failure says that it may not be.
+/// Signs all of these.
 pub(super) async fn sign_all(
     walk: &Walk,
     with: &SignWith,
     source: &Place,
     target: &Place,
     subjects: &[Subject],
-) -> Result<Result<SignatureState, Failure>, Failure> {
+) -> Result<SignatureState, Failure> {
     let signer = signer(walk, &with.key, Side::Target)?;
     let mut state = SignatureState::Present;
-    for Subject(subject) in subjects {
-        match one(walk, signer, with.format, source, target, subject).await? {
-            Done::Present => {}
-            Done::Signed => state = SignatureState::Signed,
-            Done::Refused(whose) => return Ok(Err(strange(subject.digest, &whose))),
-        }
+    for subject in subjects {
+        state = state.max(one(walk, signer, with.format, source, target, subject).await?);
     }
-    Ok(Ok(state))
+    Ok(state)
 }
 
 /// Looks for the signatures of a tag that is up to date, and makes those that are missing, as far as
@@ -93,16 +77,17 @@ pub(crate) async fn check(
     source: &Place,
     target: &Place,
     root: Digest,
-) -> Result<Option<Outcome>, Failure> {
-    let Some(with) = &item.wanted.signatures.sign else { return Ok(None) };
+) -> Result<(), Failure> {
+    let Some(with) = &item.wanted.signatures.sign else { return Ok(()) };
     let key = &with.key;
     let subjects = subjects(walk, target, root, with.recursively).await?;
     if walk.options.mode == Mode::Sync {
         return sign(walk, item, source, target, &subjects).await;
     }
+    item.signature_is(key, SignatureState::Missing);
     let signer = signer(walk, key, Side::Target)?;
     let mut state = SignatureState::Present;
-    for Subject(subject) in &subjects {
+    for subject in &subjects {
         let found = Found::at(target, subject.digest).await?;
         // A plan does not ask a service for its key.
         if found.is_empty() {
@@ -114,27 +99,18 @@ pub(crate) async fn check(
             match decide(with.format, &seen) {
                 Verdict::Signed => {}
                 Verdict::Sign { .. } => state = state.max(SignatureState::WouldSign),
-                Verdict::Refused(whose) => {
-                    item.signature_is(key, SignatureState::Missing);
-                    item.report().failure = Some(strange(subject.digest, &whose));
-                    return Ok(Some(Outcome::Refused));
-                }
+                Verdict::Refused(whose) => return Err(strange(subject.digest, &whose)),
             }
         }
     }
-    let is_unsigned = state == SignatureState::WouldSign && walk.options.mode == Mode::Verify;
-    if is_unsigned {
-        state = SignatureState::Missing;
+    if state == SignatureState::WouldSign && walk.options.mode == Mode::Verify {
+        let message = format!("it is not signed by {key}");
+        return Err(
+            Failure::new(Side::Target, Class::Signature, message).with_hint("`sync` signs it")
+        );
     }
     item.signature_is(key, state);
-    if is_unsigned {
-        let message = format!("it is not signed by {key}");
-        item.report().failure = Some(
-            Failure::new(Side::Target, Class::Signature, message).with_hint("`sync` signs it"),
-        );
-        return Ok(Some(Outcome::Refused));
-    }
-    Ok(None)
+    Ok(())
 }
 
 /// What is to be signed of an image that is there.
@@ -144,20 +120,18 @@ async fn subjects(
     root: Digest,
     recursively: bool,
 ) -> Result<Vec<Subject>, Failure> {
-    let missing = || Failure::new(Side::Target, Class::Content, "its manifest is gone");
-    let manifest = target.manifest(root).await?.ok_or_else(missing)?;
     if !recursively {
-        return Ok(vec![Subject::of(&manifest)]);
+        return Ok(vec![Subject { digest: root, descriptor: None }]);
     }
-    let foreign = walk.options.foreign_layers;
-    let closure = closure::read(target, Side::Target, manifest, foreign).await?;
+    let root = there(target, root).await?;
+    let closure = closure::read(target, Side::Target, root, walk.options.foreign_layers).await?;
     Ok(closure.levels.iter().rev().flatten().map(Subject::of).collect())
 }
 
-enum Done {
-    Present,
-    Signed,
-    Refused(Vec<String>),
+/// A manifest that the target has.
+async fn there(target: &Place, digest: Digest) -> Result<Manifest, Failure> {
+    let missing = || Failure::new(Side::Target, Class::Content, "its manifest is gone");
+    target.manifest(digest).await?.ok_or_else(missing)
 }
 
 /// Signs one manifest, if that is to be done.
@@ -167,24 +141,25 @@ async fn one(
     format: SignatureFormat,
     source: &Place,
     target: &Place,
-    subject: &Descriptor,
-) -> Result<Done, Failure> {
+    subject: &Subject,
+) -> Result<SignatureState, Failure> {
     let turn = walk.signing_turns.of(target, subject.digest);
     let _turn = turn.lock().await;
     let found = Found::at(target, subject.digest).await?;
     let key = signer.reference();
     let seen = seen(signer, key, source, &found, subject.digest).await?;
     match decide(format, &seen) {
-        Verdict::Signed => Ok(Done::Present),
-        Verdict::Refused(whose) => Ok(Done::Refused(whose)),
+        Verdict::Signed => Ok(SignatureState::Present),
+        Verdict::Refused(whose) => Err(strange(subject.digest, &whose)),
         Verdict::Sign { legacy, bundle } => {
             if legacy {
                 publish::legacy(signer, target, subject.digest, &found).await?;
             }
             if bundle {
-                publish::bundle(walk, signer, target, subject).await?;
+                let subject = subject.descriptor(target).await?;
+                publish::bundle(walk, signer, target, &subject).await?;
             }
-            Ok(Done::Signed)
+            Ok(SignatureState::Signed)
         }
     }
 }

@@ -35,28 +35,27 @@ impl Engine {
         // What stands there came from there: nobody who signed it is a stranger.
         let state = ours::sign_all(&walk, with, &place, &place, &subjects).await?;
         place.finish().await?;
-        match state {
-            Ok(state) => Ok((digest, state)),
-            Err(refused) => Err(refused),
-        }
+        Ok((digest, state))
     }
 
-    /// Whether the signatures of what is there prove what they must: its digest, and why they do
-    /// not.
+    /// Whether the signatures of what is there prove what they must: its digest, and by whom they are.
     ///
     /// # Errors
-    /// It is not there, it cannot be read, or a key cannot be had.
+    /// They do not ([`Class::Signature`]), it is not there, it cannot be read, or a key cannot be had.
     pub async fn judge(
         &self,
         location: &Location,
         selector: &Selector,
         demand: Arc<Demand>,
-    ) -> Result<(Digest, Option<String>), Failure> {
+    ) -> Result<(Digest, Vec<String>), Failure> {
         let walk: Walk = self.walk(&[], Vec::new());
         let place = walk.places.open(Side::Source, location).await?;
         let digest = found(&place, selector).await?.digest();
         let trust = trust::check(&walk, &place, digest, &[demand]).await?;
-        Ok((digest, trust.refused.or_else(|| trust.remarks.into_iter().next())))
+        match trust.refused.or_else(|| trust.remarks.into_iter().next()) {
+            Some(reason) => Err(Failure::new(Side::Source, Class::Signature, reason)),
+            None => Ok((digest, trust.verified)),
+        }
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Trust {
     pub(crate) refused: Option<String>,
     /// What a rule only remarks on.
     pub(crate) remarks: Vec<String>,
+    /// By whom it is signed, for each demand that is met; each once.
+    pub(crate) verified: Vec<String>,
 }
 
 /// Whether the source's signatures of `digest` meet all demands. They are read once for all of them.
@@ -48,8 +50,14 @@ pub(crate) async fn check(
             let public = public.map_err(|error| ours::failed(Side::Source, key, &error))?;
             trusted.keys.push(public);
         }
-        let Some(problem) = lacks(&found, digest, &trusted, &demand.attestations) else { continue };
-        let problem = format!("{problem} ({})", demand.rule);
+        let problem = match signed_by(&found, digest, &trusted, &demand.attestations) {
+            Ok(by) if trust.verified.contains(&by) => continue,
+            Ok(by) => {
+                trust.verified.push(by);
+                continue;
+            }
+            Err(problem) => format!("{problem} ({})", demand.rule),
+        };
         if demand.is_required {
             trust.refused.get_or_insert(problem);
         } else {
@@ -66,31 +74,34 @@ struct Trusted<'a> {
 }
 
 impl Trusted<'_> {
-    /// Why it is no signature of the image by any of them.
-    fn signature(&self, evidence: &Evidence, digest: &Digest) -> Result<(), String> {
+    /// Whose signature of the image it is, or why it is of none of them.
+    fn signature(&self, evidence: &Evidence, digest: &Digest) -> Result<String, String> {
         let by_key = judge::signature(evidence, digest, &self.keys);
-        self.or_keyless(by_key.map(drop), evidence, digest, SIGNATURE_PREDICATE_TYPE)
+        self.or_keyless(by_key, evidence, digest, SIGNATURE_PREDICATE_TYPE)
     }
 
-    /// Why it is no such attestation about the image by any of them.
+    /// Whose attestation about the image it is, or why it is of none of them.
     fn attestation(
         &self,
         evidence: &Evidence,
         predicate_type: &str,
         digest: &Digest,
-    ) -> Result<(), String> {
+    ) -> Result<String, String> {
         let by_key = judge::attestation(evidence, predicate_type, digest, &self.keys);
-        self.or_keyless(by_key.map(drop), evidence, digest, predicate_type)
+        self.or_keyless(by_key, evidence, digest, predicate_type)
     }
 
     fn or_keyless(
         &self,
-        by_key: Result<(), judge::Refusal>,
+        by_key: Result<judge::Valid<'_>, judge::Refusal>,
         evidence: &Evidence,
         digest: &Digest,
         predicate_type: &str,
-    ) -> Result<(), String> {
-        let Err(refusal) = by_key else { return Ok(()) };
+    ) -> Result<String, String> {
+        let refusal = match by_key {
+            Ok(valid) => return Ok(format!("key {}", valid.key.fingerprint())),
+            Err(refusal) => refusal,
+        };
         let Some(Keyless { trusted_root, identities }) = self.keyless else {
             return Err(refusal.to_string());
         };
@@ -110,35 +121,35 @@ impl Trusted<'_> {
             Evidence::Envelope { .. } => return Err(refusal.to_string()),
         };
         match (verified, self.keys.is_empty()) {
-            (Ok(_), _) => Ok(()),
+            (Ok(identity), _) => Ok(identity.signer.to_string()),
             (Err(keyless), true) => Err(keyless.to_string()),
             (Err(keyless), false) => Err(format!("{refusal}; {keyless}")),
         }
     }
 }
 
-/// What is missing of a valid signature, and of an attestation of each type, by somebody trusted;
-/// nothing where all is there.
-fn lacks(
+/// Who signed it, of those that are trusted; or what is missing of a valid signature, and of an
+/// attestation of each type.
+fn signed_by(
     found: &Found,
     digest: Digest,
     trusted: &Trusted<'_>,
     attestations: &[String],
-) -> Option<String> {
+) -> Result<String, String> {
     let signatures = found.evidence.iter().filter(|evidence| evidence.is_signature());
     let judged: Vec<_> = signatures.map(|one| trusted.signature(one, &digest)).collect();
-    if !judged.iter().any(Result::is_ok) {
+    let Some(by) = judged.iter().find_map(|one| one.as_ref().ok().cloned()) else {
         let refused = judged.into_iter().filter_map(Result::err);
         let reasons: Vec<String> = found.unreadable.iter().cloned().chain(refused).collect();
-        return Some(match reasons.as_slice() {
+        return Err(match reasons.as_slice() {
             [] => format!("{digest} has no signature"),
             reasons => {
                 let reasons = reasons.join("; ");
                 format!("{digest} has no signature by somebody trusted: {reasons}")
             }
         });
-    }
-    attestations.iter().find_map(|wanted| {
+    };
+    let lacking = attestations.iter().find_map(|wanted| {
         let of_type =
             |evidence: &&Evidence| evidence.predicate_type().is_some_and(|found| found == *wanted);
         let judged = found.evidence.iter().filter(of_type);
@@ -149,5 +160,6 @@ fn lacks(
         let why = judged.into_iter().find_map(Result::err).map(|why| format!(": {why}"));
         let why = why.unwrap_or_default();
         Some(format!("{digest} has no attestation `{wanted}` by somebody trusted{why}"))
-    })
+    });
+    lacking.map_or(Ok(by), Err)
 }

@@ -239,6 +239,27 @@ async fn foreign_layers_are_copied_on_request_where_the_source_has_them() {
 }
 
 #[tokio::test]
+async fn an_older_tag_vouches_for_no_foreign_layer() {
+    let mut rig = Rig::new().await;
+    let (older, (layer, content)) = with_foreign_layer(&["https://nowhere.invalid/x".to_owned()]);
+    let held: Vec<_> = older.manifests[0].blobs().map(|blob| blob.digest).collect();
+    let mut newer = of_layers(vec![
+        blob(MediaType::OCI_LAYER.as_str(), b"newer"),
+        (layer.clone(), content.clone()),
+    ]);
+    newer.blobs.retain(|(blob, _)| blob.digest != layer.digest);
+    assert!(held.contains(&layer.digest), "the older one names it");
+    rig.hold("app", "1.0", &older).await;
+    rig.offer("app", "1.1", &newer).await;
+    rig.attach("app", &MadeImage { blobs: vec![(layer.clone(), content)], ..newer }).await;
+    rig.options.foreign_layers = ForeignLayers::Include;
+    let item = rig.run_one(rig.wish("app:1.1", "app:1.1")).await;
+    assert_eq!(item.outcome, Outcome::Copied, "{item:?}");
+    assert_eq!(rig.target.log().count("GET", "/v2/app/manifests/1.0"), 1, "it was asked");
+    assert_has(&rig, "app", &layer, true).await;
+}
+
+#[tokio::test]
 async fn foreign_layers_come_from_where_the_manifest_says() {
     let source = Registry::builder().tls().start().await;
     let mut rig = Rig::between(source, Registry::start().await);

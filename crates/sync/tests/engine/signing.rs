@@ -210,6 +210,69 @@ async fn a_statement_about_the_mirroring_is_made_once() {
     assert_eq!(rig.target.log().writes().len(), 0, "{}", rig.target.log());
 }
 
+/// Who was verified is said of those who were: not of a rule that was not met, and not by where a
+/// rule stands in its file.
+#[tokio::test]
+async fn a_statement_about_the_mirroring_names_who_was_verified() {
+    let keys = Keys::new(&["ours", "theirs", "nobodys"]);
+    let rig = keys.known_to(Rig::new().await);
+    let image = image::single(1);
+    rig.offer("app", "1", &image).await;
+    keys.attach("theirs", &rig.source, "app", &image).await;
+    let asked = |line: usize| {
+        let mut wanted = keys.signed("ours", rig.wish("app:1", "copy:1"));
+        for (names, is_required) in [(["nobodys"], false), (["theirs"], true), (["theirs"], true)] {
+            wanted = keys.demanding(&names, is_required, wanted);
+        }
+        for demand in &mut wanted.signatures.demands {
+            Arc::get_mut(demand).unwrap().rule = format!("images.yaml:{line}");
+        }
+        wanted.signatures.sign.as_mut().unwrap().attest = true;
+        wanted
+    };
+    let item = rig.run_one(asked(7)).await;
+    assert_eq!(item.outcome, Outcome::Copied, "{item:?}");
+    let theirs = format!("key {}", keys.public("theirs").fingerprint());
+    assert_eq!(item.verified, [theirs.as_str()]);
+    let found = bundles(&rig, "copy", image.digest()).await;
+    let said: serde_json::Value = found[0].predicate().unwrap();
+    assert_eq!(said["verified"], serde_json::json!([theirs]));
+    rig.forget();
+    rig.run_one(asked(9)).await;
+    assert_eq!(rig.target.log().writes().len(), 0, "{}", rig.target.log());
+}
+
+/// An upload that breaks is no reason to leave an image unsigned.
+#[tokio::test]
+async fn a_signature_whose_upload_breaks_is_sent_again() {
+    let keys = Keys::new(&["ours"]);
+    let rig = keys.known_to(Rig::new().await);
+    let image = image::single(1);
+    rig.offer("app", "1", &image).await;
+    rig.hold("app", "1", &image).await;
+    let broken = rig.target.inject(Fault::cut_request(20).on("PUT", "/v2/app/blobs/**").once());
+    let item = rig.run_one(keys.signed("ours", rig.wish("app:1", "app:1"))).await;
+    assert_eq!((item.outcome, state(&item)), (Outcome::UpToDate, Some(SignatureState::Signed)));
+    assert_eq!(broken.hits(), 1);
+    assert_eq!(layers(&rig.target, "app", image.digest()).await.len(), 1);
+}
+
+/// What is signed is not read again: its digest is enough to look for signatures.
+#[tokio::test]
+async fn a_signed_tag_that_is_up_to_date_is_not_read() {
+    let keys = Keys::new(&["ours"]);
+    let rig = keys.known_to(Rig::new().await);
+    let image = image::single(1);
+    rig.offer("app", "1", &image).await;
+    let wanted = keys.signed("ours", rig.wish("app:1", "app:1"));
+    rig.run_one(wanted.clone()).await;
+    rig.forget();
+    let item = rig.run_one(wanted).await;
+    assert_eq!(item.outcome, Outcome::UpToDate, "{item:?}");
+    let read = format!("/v2/app/manifests/{}", image.digest());
+    assert_eq!(rig.target.log().count("GET", &read), 0, "{}", rig.target.log());
+}
+
 #[tokio::test]
 async fn every_manifest_is_signed_where_that_is_wanted() {
     let keys = Keys::new(&["ours"]);
