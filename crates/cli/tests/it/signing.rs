@@ -1,6 +1,6 @@
 //! What of signatures is known before any registry is asked.
 
-use testkit::{KeyPair, Registry, image};
+use testkit::{KeyPair, KeyService, KeyType, Registry, image};
 
 use crate::program::{Done, Program};
 
@@ -73,6 +73,44 @@ async fn a_list_is_signed_once() {
     let verified = run(&program, "verify -i images.yaml").await;
     assert_eq!(verified.code, Some(5), "{verified}");
     assert!(verified.stdout.contains("neither by this key nor from its source"), "{verified}");
+}
+
+/// A key service is asked for its key once, and for a signature where one is missing; a plan does not
+/// ask it anything.
+#[tokio::test]
+async fn a_key_service_is_asked_for_what_is_missing_alone() {
+    let service = KeyService::default().key("mirror", KeyType::P256);
+    let keys = Registry::builder().serve(service.google()).start().await;
+    let (source, target) = (Registry::start().await, Registry::start().await);
+    for (number, tag) in ["1", "2"].into_iter().enumerate() {
+        let image = image::single(number as u64);
+        source.add(&"team/app".parse().unwrap(), &tag.parse().unwrap(), &image).await;
+    }
+    let mut program = Program::new();
+    program.variable("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS", &keys.url());
+    program.variable("GCE_METADATA_HOST", &keys.host().to_string());
+    program.file(
+        "images.yaml",
+        format!(
+            "targetRepoPrefix: {}/mirror/\nkmsKey: gcpkms://{}/cryptoKeys/mirror/versions/1\nsign: true\n\
+             images:\n- source: {source}/team/app:1\n- source: {source}/team/app:2\n",
+            target.host(),
+            KeyService::KEY_RING,
+            source = source.host(),
+        ),
+    );
+    let asked = |what: &str| keys.log().count("*", &format!("/v1/**{what}"));
+    let plan = run(&program, "plan -i images.yaml").await;
+    assert_eq!(plan.code, Some(0), "{plan}");
+    assert_eq!(keys.log().requests().len(), 0, "{}", keys.log());
+    for (round, signatures) in [("first", 2), ("second", 0)] {
+        keys.log().clear();
+        let done = run(&program, "sync -i images.yaml").await;
+        assert_eq!(done.code, Some(0), "{done}");
+        assert_eq!(asked(":asymmetricSign"), signatures, "{round}: {}", keys.log());
+        assert_eq!(asked("/publicKey"), 1, "{round}: {}", keys.log());
+        assert_eq!(asked(""), signatures + 1, "{round}: {}", keys.log());
+    }
 }
 
 #[tokio::test]
