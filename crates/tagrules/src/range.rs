@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::{Bound, RangeBounds};
 use std::str::FromStr;
 
-use semver::{Prerelease, Version as Semver};
+use semver::{BuildMetadata, Prerelease, Version as Semver};
 
 use crate::version::{Part, Version};
 
@@ -57,11 +57,21 @@ impl InvalidRange {
 impl Range {
     /// Whether the version is in it, as semver has it, its suffix taken for a prerelease.
     pub fn holds(&self, version: &Version) -> bool {
-        let has_suffix = !version.suffix().is_empty();
+        self.contains(version.semver(), !version.suffix().is_empty())
+    }
+
+    /// Whether a version in semver's own form is in it, such as a chart's. Build metadata does not
+    /// count (semver 2.0, section 10), and is no suffix.
+    pub fn holds_semver(&self, version: &Semver) -> bool {
+        let version = Semver { build: BuildMetadata::EMPTY, ..version.clone() };
+        self.contains(&version, !version.pre.is_empty())
+    }
+
+    fn contains(&self, version: &Semver, has_suffix: bool) -> bool {
         self.alternatives
             .iter()
             .filter(|alternative| alternative.names_suffix || !has_suffix)
-            .any(|alternative| alternative.holds(version.semver()))
+            .any(|alternative| alternative.holds(version))
     }
 
     /// Whether the version would be in it without its suffix. What says something of suffixes has
@@ -179,6 +189,8 @@ struct Written {
     version: Semver,
     /// The last number that is written.
     named: Option<Part>,
+    /// Whether numbers are written as any: `1.x-0` is more than `1-0`.
+    open: bool,
 }
 
 impl Written {
@@ -186,20 +198,22 @@ impl Written {
         let invalid = || format!("`{}` is not a version", text.escape_debug());
         let any = |part: &str| matches!(part, "*" | "x" | "X");
         let plain = text.strip_prefix(['v', 'V']).unwrap_or(text);
+        // What is built of a version makes no other version of it (semver 2.0, section 10).
+        let plain = plain.split_once('+').map_or(plain, |(version, _)| version);
         // After a suffix has begun, an `x` is a letter.
-        let numbers: Vec<&str> = match plain.contains(['-', '_', '+']) {
-            true => vec![plain],
-            false => plain.split('.').collect(),
-        };
+        let (numbers, suffix) = plain.split_at(plain.find(['-', '_']).unwrap_or(plain.len()));
+        let numbers: Vec<&str> = numbers.split('.').collect();
         let written = numbers.iter().position(|part| any(part)).unwrap_or(numbers.len());
+        let open = written < numbers.len();
         if numbers.len() > 3 || numbers.iter().skip(written).any(|part| !any(part)) {
             return Err(invalid());
         }
-        let Some(numbers) = numbers.get(..written).filter(|numbers| !numbers.is_empty()) else {
-            return Ok(Self { version: Semver::new(0, 0, 0), named: None });
-        };
-        let version = Version::of(&numbers.join(".")).ok_or_else(invalid)?;
-        Ok(Self { version: version.semver().clone(), named: Some(version.named()) })
+        let numbers = numbers.get(..written).unwrap_or_default().join(".");
+        let any = numbers.is_empty() && open;
+        let version = Version::of(&format!("{}{suffix}", if any { "0" } else { &numbers }));
+        let version = version.ok_or_else(invalid)?;
+        let named = (!any).then(|| version.named());
+        Ok(Self { version: version.semver().clone(), named, open })
     }
 
     fn has_suffix(&self) -> bool {
@@ -229,7 +243,7 @@ fn comparator(operator: Operator, written: &Written) -> Option<Comparator> {
     let version = written.version.clone();
     let at_least = Included(version.clone());
     // With a suffix one version is meant, however many numbers it has.
-    let exact = written.named == Some(Part::Patch) || written.has_suffix();
+    let exact = written.named == Some(Part::Patch) || (written.has_suffix() && !written.open);
     let Some(named) = written.named else {
         // `*` with any operator holds everything, but what would be above, below or beside it.
         let inside = !matches!(operator, Operator::Above | Operator::Below | Operator::Not);
@@ -280,7 +294,7 @@ mod tests {
 
     #[test]
     fn ranges_hold_what_npm_and_masterminds_say() {
-        let table: [(&str, &[&str], &[&str]); 38] = [
+        let table: [(&str, &[&str], &[&str]); 41] = [
             ("*", &["0", "v9.9.9"], &["1.0.0-rc"]),
             ("1.2.3", &["1.2.3", "v1.2.3"], &["1.2.4", "1.2.2"]),
             ("=1.2.3", &["1.2.3"], &["1.2.4"]),
@@ -318,6 +332,9 @@ mod tests {
             (">=2.0-0, <3", &["2.0-rc.1", "2.5-rc", "2.5"], &["3.0.0-rc.1", "1.9-rc"]),
             ("^1.2.0-beta.2", &["1.2.0-beta.10", "1.3.0-a"], &["1.2.0-beta.1", "2.0.0-a"]),
             ("=1.27-alpine", &["1.27.0-alpine"], &["1.27", "1.27.0-alpine3"]),
+            ("*-0", &["1.2.3", "1.2.3-alpha.1"], &[]),
+            ("1.x-0", &["1.0.0-a", "1.9"], &["2.0.0-a", "0.9-a"]),
+            ("^1.X-0, !=1.2.x-0", &["1.0.0-a", "1.3"], &["1.2.0-a", "1.2.9"]),
             (">*", &[], &["1"]),
         ];
         for (text, inside, outside) in table {
@@ -334,6 +351,97 @@ mod tests {
     fn only_the_alternative_that_names_a_suffix_holds_some() {
         assert!(holds("^1 || >=2.0-0", "2.5-rc"));
         assert!(!holds("^1 || >=2.0-0", "1.5-rc"));
+    }
+
+    /// The tables of Masterminds/semver v3.5.0 (`constraints_test.go`), which Helm reads ranges with,
+    /// but for what it does otherwise: see `not_as_masterminds`.
+    #[test]
+    fn ranges_hold_what_masterminds_tests_say() {
+        let table: [(&str, &[&str], &[&str]); 44] = [
+            ("=2.0.0", &["2.0.0"], &["1.2.3"]),
+            ("=2.0", &["2.0.0", "2.0.1"], &["1.2.3"]),
+            ("4.1", &["4.1.0"], &[]),
+            ("!=4.1.0", &["4.1.1"], &["4.1.0", "5.1.0-alpha.1"]),
+            ("!=4.1", &["5.1.0"], &["4.1.0", "4.1.1", "5.1.0-alpha.1"]),
+            ("!=4.1-alpha", &["4.1.0"], &["4.1.0-alpha"]),
+            ("!=4.x", &["5.1.0"], &["4.1.0"]),
+            ("<11", &["0.1.0"], &["11.1.0"]),
+            ("<1.1", &["0.1.0"], &["1.1.0", "1.1.1"]),
+            ("<1.x", &["0.1.1"], &["1.1.1", "2.0.0"]),
+            ("<1.1.x", &["1.0.500"], &["1.2.1", "1.1.500"]),
+            ("<=11", &["1.2.3", "11.2.3"], &["12.2.3"]),
+            ("<=1.1", &["0.1.0", "1.1.0", "1.1.1"], &["1.2.3"]),
+            (">1.1", &["4.1.0"], &["1.1.0"]),
+            (">0", &["1.0.0"], &["0.0.0", "0.0.1-alpha", "0.0.0-alpha"]),
+            (">0.0.0-0", &["0.0.0-alpha"], &[]),
+            (">1.2.3-alpha.1", &["1.2.3-alpha.2", "1.3.3-alpha.2"], &[]),
+            (">11.1", &["11.2.1"], &["11.1.0", "11.1.1"]),
+            (">=11.1", &["11.1.2"], &["11.0.2"]),
+            (">=1.1", &["4.1.0", "1.1.0"], &["0.0.9", "4.1.0-beta"]),
+            (">=0", &["0.0.0"], &["0.0.1-alpha", "0.0.0-alpha"]),
+            (">=0-0", &["0.0.1-alpha", "0.0.0-alpha"], &[]),
+            (">=0.0.0-0", &["0.0.0-alpha", "1.2.3", "3.4.5-beta.1"], &[]),
+            ("<0-z", &["0.0.0-alpha"], &[]),
+            ("*", &["1.0.0", "4.5.6"], &["1.2.3-alpha.1"]),
+            ("*-0", &["1.2.3-alpha.1"], &[]),
+            ("2.*", &["2.1.1"], &["1.0.0", "3.4.5"]),
+            ("2.1.*", &["2.1.1"], &["2.2.1"]),
+            ("~1.2.3", &["1.2.4"], &["1.3.4"]),
+            ("~1", &["1.2.4"], &["2.3.4"]),
+            ("~1.2.3-beta.2", &["1.2.3-beta.4", "1.2.4-beta.2"], &["1.3.4-beta.2"]),
+            ("^1.2.3", &["1.8.9"], &["2.8.9", "1.2.1"]),
+            ("^1.2.0", &["1.2.0"], &["2.2.1", "1.2.1-alpha.1"]),
+            ("^1.2.0-alpha.0", &["1.2.1-alpha.1", "1.2.1-alpha.0"], &[]),
+            ("^1.2.0-alpha.2", &["1.2.0-alpha.2"], &["1.2.0-alpha.1"]),
+            ("^0.2.3", &["0.2.5"], &["0.5.6"]),
+            ("^0.2.3-beta.2", &["0.2.3-beta.4", "0.2.4-beta.2"], &["0.3.4-beta.2"]),
+            ("^0.0.3", &["0.0.3"], &["0.0.4"]),
+            ("^0.0", &["0.0.3"], &["0.1.4", "1.0.4"]),
+            ("^0.0.0", &["0.0.0"], &["1.2.3"]),
+            (">= 1.2.3 < 2.0 || => 3.0 < 4", &["1.3.0", "3.1.0"], &["2.5.0", "4.0.0"]),
+            ("3 - 4 || => 5.0, < 6", &["4.9.9", "5.1.0"], &["6.0.0"]),
+            ("1.0.0 - 2.0.0, <=2.0.0", &["1.5.0"], &["2.1.0"]),
+            ("12.3.34 || ~1.2.3", &["12.3.34", "1.2.9"], &["12.3.35"]),
+        ];
+        for (text, inside, outside) in table {
+            let holds = |version: &str| range(text).holds_semver(&version.parse().unwrap());
+            for version in inside {
+                assert!(holds(version), "{text} does not hold {version}");
+            }
+            for version in outside {
+                assert!(!holds(version), "{text} holds {version}");
+            }
+        }
+        for text in ["12.3.4.1234", "BAR >= 1.2.3", ">= bar", "12.3.34~ 1.2.3"] {
+            assert!(text.parse::<Range>().is_err(), "{text}");
+        }
+    }
+
+    /// Where Masterminds/semver says otherwise, and why it is not followed: what it does surprises,
+    /// or a suffix is a variant in images' tags.
+    #[test]
+    fn not_as_masterminds() {
+        let holds = |text: &str, version: &str| range(text).holds_semver(&version.parse().unwrap());
+        // There it holds everything; here, as in npm, >=0.0.0 <0.1.0.
+        assert!(!holds("~0.0.0", "1.2.3"));
+        // There 3.0.0-rc.1 is below 3, and so in a range that ends before 3.
+        assert!(!holds(">=2.0.0-0, <3", "3.0.0-rc.1"));
+        // There >0-0 is >0.0.x.
+        assert!(holds(">0-0", "0.0.1-alpha"));
+        // There the suffix counts for each patch version.
+        assert!(holds("!=4.1-alpha", "4.1.1-alpha"));
+        // There 1.27-alpha is ~1.27.0-alpha.
+        assert!(!holds("1.27-alpha", "1.27.1"));
+    }
+
+    #[test]
+    fn build_metadata_does_not_count() {
+        let holds = |text: &str, version: &str| range(text).holds_semver(&version.parse().unwrap());
+        assert!(holds("1.2.3", "1.2.3+b"));
+        assert!(holds("1.2.3+a", "1.2.3+b"));
+        assert!(holds("<=1.2.3", "1.2.3+b"));
+        assert!(!holds(">1.2.3", "1.2.3+b"));
+        assert!(!holds(">=1", "1.2.3-rc+b"));
     }
 
     #[test]
@@ -356,6 +464,7 @@ mod tests {
             (">=1.2<2", "`1.2<2` is not a version"),
             ("latest", "`latest` is not a version"),
             ("1.x.3", "`1.x.3` is not a version"),
+            ("1.x-", "`1.x-` is not a version"),
             ("1.2.3.4", "`1.2.3.4` is not a version"),
             ("1.2.3.x", "`1.2.3.x` is not a version"),
             ("^18446744073709551615", "a number is too large"),
