@@ -15,6 +15,9 @@ pub enum Extent {
     Platforms(Platforms),
     /// The image for this platform itself, without an index around it.
     Image(Platform),
+    /// The Helm chart in it: what is there is the same where its chart is, whoever pushed it. Helm
+    /// writes the time of the push into the manifest, so the manifest is another each time.
+    Chart,
 }
 
 /// Platforms, at least one and none twice, each by its usual name ([`Platform::normalized`]).
@@ -44,7 +47,7 @@ impl Extent {
     /// The platforms that are wanted; nothing where all are.
     pub fn platforms(&self) -> impl Iterator<Item = &Platform> {
         let (several, one) = match self {
-            Self::Whole => (None, None),
+            Self::Whole | Self::Chart => (None, None),
             Self::Platforms(platforms) => (Some(platforms), None),
             Self::Image(platform) => (None, Some(platform)),
         };

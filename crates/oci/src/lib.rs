@@ -5,6 +5,7 @@
 //! read from, and only those bytes are ever pushed; the one that is made here is a part of an index
 //! ([`subset`]). Nothing here does I/O.
 
+mod chart_location;
 mod descriptor;
 mod digest;
 mod ecr_registry;
@@ -21,6 +22,7 @@ pub mod subset;
 mod tag;
 mod wanted;
 
+pub use chart_location::ChartLocation;
 pub use descriptor::{DataError, Descriptor};
 pub use digest::{Algorithm, Digest, Hasher, Mismatch, Verifier};
 pub use ecr_registry::EcrRegistry;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::name::serde_as_text;
-use crate::{Digest, Host, InvalidName, Repository, Tag};
+use crate::{ChartLocation, Digest, Host, InvalidName, Repository, Tag};
 
 /// A place that holds the manifests and blobs of one repository.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -21,6 +21,9 @@ pub enum Location {
     Layout(PathBuf),
     /// An OCI image layout in a tar archive, `oci-archive:FILE`.
     Archive(PathBuf),
+    /// A chart in a classic Helm repository, whose versions are its tags. A source only; no
+    /// [`Reference`] is read as one.
+    Chart(ChartLocation),
 }
 
 impl fmt::Display for Location {
@@ -29,6 +32,7 @@ impl fmt::Display for Location {
             Self::Registry { host, repository } => write!(f, "{host}/{repository}"),
             Self::Layout(folder) => write!(f, "{LAYOUT}{}", folder.display()),
             Self::Archive(file) => write!(f, "{ARCHIVE}{}", file.display()),
+            Self::Chart(chart) => chart.fmt(f),
         }
     }
 }

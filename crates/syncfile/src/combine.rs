@@ -237,6 +237,6 @@ fn comparable(location: &Location) -> Location {
     match location {
         Location::Layout(folder) => Location::Layout(plain(folder)),
         Location::Archive(file) => Location::Archive(plain(file)),
-        registry @ Location::Registry { .. } => registry.clone(),
+        same @ (Location::Registry { .. } | Location::Chart(_)) => same.clone(),
     }
 }

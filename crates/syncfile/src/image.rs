@@ -342,7 +342,7 @@ pub(crate) fn in_file(text: &text::Text, location: Location) -> Location {
     match location {
         Location::Layout(folder) => Location::Layout(text.resolve(&folder)),
         Location::Archive(file) => Location::Archive(text.resolve(&file)),
-        registry @ Location::Registry { .. } => registry,
+        same @ (Location::Registry { .. } | Location::Chart(_)) => same,
     }
 }
 

@@ -79,8 +79,8 @@ fn registry(text: &str) -> Result<(Host, Option<Repository>), CliError> {
     }
     match reference.location {
         Location::Registry { host, repository } => Ok((host, Some(repository))),
-        Location::Layout(_) | Location::Archive(_) => {
-            Err(wrong("it is a place on this machine".to_owned()))
+        Location::Layout(_) | Location::Archive(_) | Location::Chart(_) => {
+            Err(wrong("it is no registry's".to_owned()))
         }
     }
 }

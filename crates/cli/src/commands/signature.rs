@@ -89,7 +89,7 @@ impl Image<'_> {
         let login = target_login(self.login, context)?;
         let login_hosts = match &self.location {
             Location::Registry { host, .. } => BTreeSet::from([host.clone()]),
-            Location::Layout(_) | Location::Archive(_) => BTreeSet::new(),
+            Location::Layout(_) | Location::Archive(_) | Location::Chart(_) => BTreeSet::new(),
         };
         let peers = Peers { registries: &self.registries, login: login.as_ref(), login_hosts };
         let clients = Clients::new(&peers, writes, Limits::default(), context.environment)?;
