@@ -120,7 +120,8 @@ impl Job<'_> {
             pending_has_code,
             signal: signals.first(),
         };
-        let status = ExitStatus::of(&report, &rules);
+        let repositories = Vec::new();
+        let status = ExitStatus::of(&report, &repositories, &rules);
         let facts = RunFacts {
             id: Uuid::now_v7().to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -128,6 +129,7 @@ impl Job<'_> {
             started_at,
             finished_at: Timestamp::now(),
             registries: wiring::registries(&clients, (mode == Mode::Plan).then_some(&report)),
+            repositories,
         };
         tell(&report, &facts, status, settings, context)?;
         Ok(status)
@@ -192,7 +194,9 @@ fn tell(
                 colour: context.terminal.colour_results,
                 verbose: settings.verbose,
             };
-            summary(report, &facts.registries, &view)
+            let repositories = report::repositories(&facts.repositories, &view);
+            let items = summary(report, &facts.registries, &view);
+            format!("{repositories}{}{items}", report::ecr_summary(report, facts))
         }
     };
     told = context.result(&result).and(told);

@@ -331,6 +331,7 @@ pub(crate) fn single(
         written: typed.source.clone(),
         extent: Platforms::new(platforms).map_or(Extent::Whole, Extent::Platforms),
         target: target.try_into().map_err(invalid)?,
+        lists_images: false,
         signatures: sync::WantedSignatures::default(),
         origin: None,
     })

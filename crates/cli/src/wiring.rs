@@ -7,7 +7,7 @@ use credentials::{Credentials, Login};
 use oci::{Host, Location};
 use registry::{Client, RegistrySettings, Settings};
 use report::{ErrorSide, Pulls, RegistryUse};
-use sync::{Origin, RunReport, TagSelection, Wanted};
+use sync::{Choice, Origin, RunReport, TagSelection, Wanted};
 use syncfile::{Auth, RegistryEntry, Secret, SyncFile};
 use tokio::time::Instant;
 
@@ -230,6 +230,7 @@ pub(crate) fn wanted(
                 written: image.written.clone(),
                 extent: image.extent.clone(),
                 target: target.clone(),
+                lists_images: false,
                 signatures: signatures.clone(),
                 origin: Some(origin.clone()),
             });
@@ -249,9 +250,11 @@ pub(crate) fn selections(
         selections.extend(one.targets.iter().map(|target| TagSelection {
             source: one.source.clone(),
             written: one.written.clone(),
-            rules: one.rules.clone(),
+            otherwise: None,
+            choice: Choice::Rules(one.rules.clone()),
             extent: one.extent.clone(),
             target: target.clone(),
+            lists_images: false,
             signatures: signatures.clone(),
             origin: Some(origin(&one.origin)),
         }));
@@ -288,7 +291,7 @@ pub(crate) fn target_hosts(wanted: &[Wanted], selections: &[TagSelection]) -> BT
 fn host(location: &Location) -> Option<&Host> {
     match location {
         Location::Registry { host, .. } => Some(host),
-        Location::Layout(_) | Location::Archive(_) => None,
+        Location::Layout(_) | Location::Archive(_) | Location::Chart(_) => None,
     }
 }
 
@@ -302,6 +305,7 @@ mod tests {
             written: "nginx:1".into(),
             extent: oci::Extent::Whole,
             target: target.parse::<oci::Reference>().unwrap().try_into().unwrap(),
+            lists_images: false,
             signatures: sync::WantedSignatures::default(),
             origin: None,
         }

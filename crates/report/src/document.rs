@@ -14,6 +14,7 @@ use sync::{ItemReport, RunReport};
 use crate::ExitStatus;
 use crate::hint::next_step;
 use crate::registries::RegistryUse;
+use crate::repositories::{RepositoryOutcome, RepositoryReport, is_chart};
 
 /// The name of this contract, the first field of every report.
 const SCHEMA: &str = "image-syncer/report/v1";
@@ -75,7 +76,8 @@ pub enum Mode {
 pub struct Item {
     /// What kind of thing it is.
     pub kind: Kind,
-    /// Where the content comes from; a repository without a tag where tags could not be selected.
+    /// Where the content comes from; a repository without a tag where tags could not be selected. For a
+    /// repository as desired state it is the sync file.
     pub source: String,
     /// The tag that is to hold it; a repository without a tag where tags could not be selected.
     pub target: String,
@@ -110,6 +112,10 @@ pub struct Item {
     /// For drift: the line of the sync file that pins what the target has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin_line: Option<String>,
+    /// Of a repository: what was changed or would be, each as lines, `+` for what comes and `-` for what
+    /// goes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
     /// What a reader should know besides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -167,6 +173,10 @@ pub enum Outcome {
     Created,
     /// A repository was changed.
     Updated,
+    /// A repository is not there; nothing was written.
+    WouldCreate,
+    /// A repository is not as it is to be; nothing was written.
+    WouldUpdate,
 }
 
 /// What became of the signature of an item's copy.
@@ -306,6 +316,8 @@ pub struct RunFacts {
     pub finished_at: Timestamp,
     /// The registries that were asked, by side and name.
     pub registries: Vec<RegistryUse>,
+    /// What became of the repositories that are desired state, before everything else.
+    pub repositories: Vec<RepositoryReport>,
 }
 
 impl Document {
@@ -315,6 +327,10 @@ impl Document {
         for item in &report.items {
             *outcomes.entry(Outcome::from(item.outcome)).or_default() += 1;
         }
+        for repository in &facts.repositories {
+            *outcomes.entry(Outcome::from(repository.outcome)).or_default() += 1;
+        }
+        let repositories = facts.repositories.iter().map(Item::from);
         Self {
             schema: SCHEMA.to_owned(),
             run: Run {
@@ -325,9 +341,9 @@ impl Document {
                 finished_at: facts.finished_at,
                 interrupted: report.interrupted,
             },
-            items: report.items.iter().map(Item::from).collect(),
+            items: repositories.chain(report.items.iter().map(Item::from)).collect(),
             summary: Summary {
-                items: report.items.len(),
+                items: facts.repositories.len() + report.items.len(),
                 outcomes,
                 bytes: report.transferred().into(),
                 seconds: seconds(report.duration),
@@ -359,7 +375,7 @@ fn seconds(duration: Duration) -> f64 {
 impl From<&ItemReport> for Item {
     fn from(item: &ItemReport) -> Self {
         Self {
-            kind: Kind::Image,
+            kind: if is_chart(item) { Kind::Chart } else { Kind::Image },
             source: item.wanted.source(),
             target: item.wanted.target(),
             platforms: item.wanted.extent().platforms().map(ToString::to_string).collect(),
@@ -376,7 +392,46 @@ impl From<&ItemReport> for Item {
             pin_line: item.pin_line(),
             verified: item.verified.clone(),
             signature: item.signature.as_ref().map(Signature::from),
+            changes: Vec::new(),
             notes: item.notes.clone(),
+        }
+    }
+}
+
+impl From<&RepositoryReport> for Item {
+    fn from(report: &RepositoryReport) -> Self {
+        let origin = report.origin.as_ref();
+        Self {
+            kind: Kind::Repository,
+            source: origin.map(|origin| origin.file.clone()).unwrap_or_default(),
+            target: report.name.clone(),
+            platforms: Vec::new(),
+            origin: origin.map(|origin| Origin { file: origin.file.clone(), line: origin.line }),
+            outcome: report.outcome.into(),
+            source_digest: None,
+            target_digest: None,
+            bytes: Bytes::default(),
+            seconds: seconds(report.duration),
+            error: report.failure.as_ref().map(Error::from),
+            pin_line: None,
+            verified: Vec::new(),
+            signature: None,
+            changes: report.changes.clone(),
+            notes: report.notes.clone(),
+        }
+    }
+}
+
+impl From<RepositoryOutcome> for Outcome {
+    fn from(outcome: RepositoryOutcome) -> Self {
+        match outcome {
+            RepositoryOutcome::Created => Self::Created,
+            RepositoryOutcome::Updated => Self::Updated,
+            RepositoryOutcome::UpToDate => Self::UpToDate,
+            RepositoryOutcome::WouldCreate => Self::WouldCreate,
+            RepositoryOutcome::WouldUpdate => Self::WouldUpdate,
+            RepositoryOutcome::Drift => Self::Drift,
+            RepositoryOutcome::Failed => Self::Failed,
         }
     }
 }

@@ -3,6 +3,8 @@
 use sync::SignatureState::WouldSign;
 use sync::{Class, Failure, ItemReport, Mode, Outcome, RunReport};
 
+use crate::{RepositoryOutcome, RepositoryReport};
+
 /// What the process tells its caller.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ExitStatus {
@@ -137,7 +139,7 @@ impl ExitStatus {
     /// The status of a run that ended with this report.
     ///
     /// A signal decides only where something was left undone because of it.
-    pub fn of(report: &RunReport, rules: &Rules) -> Self {
+    pub fn of(report: &RunReport, repositories: &[RepositoryReport], rules: &Rules) -> Self {
         let stopped = report.items.iter().any(|item| {
             item.failure.as_ref().is_some_and(|failure| failure.class == Class::Interrupted)
         });
@@ -147,7 +149,8 @@ impl ExitStatus {
                 Some(Signal::Interrupt) | None => Self::Interrupted,
             };
         }
-        Self::first_of(report.items.iter().map(|item| of_item(item, rules)))
+        let items = report.items.iter().map(|item| of_item(item, rules));
+        Self::first_of(items.chain(repositories.iter().map(|one| of_repository(one, rules))))
     }
 }
 
@@ -197,6 +200,27 @@ fn of_item(item: &ItemReport, rules: &Rules) -> ExitStatus {
                 None => ExitStatus::ItemFailed,
             }
         }
+    }
+}
+
+fn of_repository(report: &RepositoryReport, rules: &Rules) -> ExitStatus {
+    match report.outcome {
+        RepositoryOutcome::Created | RepositoryOutcome::Updated | RepositoryOutcome::UpToDate => {
+            ExitStatus::Success
+        }
+        RepositoryOutcome::WouldCreate | RepositoryOutcome::WouldUpdate => match rules.mode {
+            Mode::Verify if report.outcome == RepositoryOutcome::WouldCreate => {
+                ExitStatus::ItemFailed
+            }
+            Mode::Verify => ExitStatus::Drift,
+            Mode::Plan if rules.pending_has_code => ExitStatus::ChangesPending,
+            Mode::Plan | Mode::Sync => ExitStatus::Success,
+        },
+        RepositoryOutcome::Drift => ExitStatus::Drift,
+        RepositoryOutcome::Failed => match &report.failure {
+            Some(failure) => ExitStatus::of_failure(failure),
+            None => ExitStatus::ItemFailed,
+        },
     }
 }
 
@@ -261,9 +285,44 @@ mod tests {
         ];
         for (item, rules, expected) in table {
             let case = format!("{:?} {:?} {rules:?}", item.outcome, item.failure);
-            assert_eq!(ExitStatus::of(&report_of(vec![item]), &rules), expected, "{case}");
+            assert_eq!(ExitStatus::of(&report_of(vec![item]), &[], &rules), expected, "{case}");
         }
-        assert_eq!(ExitStatus::of(&report_of(Vec::new()), &RULES), E::Success);
+        assert_eq!(ExitStatus::of(&report_of(Vec::new()), &[], &RULES), E::Success);
+    }
+
+    #[test]
+    fn every_repository_has_its_status() {
+        use {ExitStatus as E, RepositoryOutcome as O};
+        let plan = Rules { mode: Mode::Plan, ..RULES };
+        let pending = Rules { pending_has_code: true, ..plan };
+        let verify = Rules { mode: Mode::Verify, ..RULES };
+        let table = [
+            (O::Created, RULES, E::Success),
+            (O::Updated, RULES, E::Success),
+            (O::UpToDate, verify, E::Success),
+            (O::WouldCreate, plan, E::Success),
+            (O::WouldCreate, pending, E::ChangesPending),
+            (O::WouldUpdate, pending, E::ChangesPending),
+            (O::WouldCreate, verify, E::ItemFailed),
+            (O::WouldUpdate, verify, E::Drift),
+            (O::Drift, RULES, E::Drift),
+            (O::Failed, RULES, E::Credentials),
+        ];
+        for (outcome, rules, expected) in table {
+            let failure = (outcome == O::Failed).then(|| failure(Side::Target, Class::Denied));
+            let one = RepositoryReport { outcome, failure, ..sample_repository() };
+            let status = ExitStatus::of(&report_of(Vec::new()), &[one], &rules);
+            assert_eq!(status, expected, "{outcome:?} {rules:?}");
+        }
+    }
+
+    fn sample_repository() -> RepositoryReport {
+        crate::sample::repositories().remove(0)
+    }
+
+    #[test]
+    fn nothing_wanted_is_a_success() {
+        assert_eq!(ExitStatus::of(&report_of(Vec::new()), &[], &RULES), ExitStatus::Success);
     }
 
     #[test]
@@ -280,9 +339,13 @@ mod tests {
         let by_last =
             [E::Refused, E::Drift, E::Credentials, E::ItemFailed, E::RateLimited, E::Success];
         for expected in by_last {
-            assert_eq!(ExitStatus::of(&report_of(items.clone()), &RULES), expected);
+            assert_eq!(ExitStatus::of(&report_of(items.clone()), &[], &RULES), expected);
             items.rotate_left(1);
-            assert_eq!(ExitStatus::of(&report_of(items.clone()), &RULES), expected, "any order");
+            assert_eq!(
+                ExitStatus::of(&report_of(items.clone()), &[], &RULES),
+                expected,
+                "any order"
+            );
             items.rotate_right(1);
             items.pop();
         }
@@ -299,7 +362,7 @@ mod tests {
         ];
         for (items, signal, code) in table {
             let report = RunReport { interrupted: true, ..report_of(items) };
-            assert_eq!(ExitStatus::of(&report, &Rules { signal, ..RULES }).code(), code);
+            assert_eq!(ExitStatus::of(&report, &[], &Rules { signal, ..RULES }).code(), code);
         }
     }
 

@@ -12,6 +12,7 @@ mod hint;
 mod lines;
 mod progress;
 mod registries;
+mod repositories;
 #[cfg(test)]
 mod sample;
 mod summary;
@@ -29,6 +30,7 @@ pub use hint::next_step;
 pub use lines::Lines;
 pub use progress::Progress;
 pub use registries::{Pulls, RegistryUse, planned_pulls};
+pub use repositories::{RepositoryOutcome, RepositoryReport, ecr_summary, repositories};
 pub use summary::{View, summary};
 pub use tags::{
     TagEntry, TagRule, TagRules, TagsDocument, TagsSummary, tags_json_schema, tags_table,

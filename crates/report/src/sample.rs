@@ -6,7 +6,7 @@ use std::time::Duration;
 use oci::{Digest, Reference};
 use sync::{Class, Failure, ItemReport, Origin, Outcome, RunReport, Side, Transferred, Wanted};
 
-use crate::{ErrorSide, Pulls, RegistryUse, RunFacts};
+use crate::{ErrorSide, Pulls, RegistryUse, RepositoryOutcome, RepositoryReport, RunFacts};
 
 pub(crate) const SOURCE: Digest = Digest::Sha256([0x5a; 32]);
 pub(crate) const TARGET: Digest = Digest::Sha256([0x7e; 32]);
@@ -32,7 +32,40 @@ pub(crate) fn facts() -> RunFacts {
                 source: Some("192.0.2.7".into()),
             }),
         }],
+        repositories: Vec::new(),
     }
+}
+
+/// A repository with each outcome.
+pub(crate) fn repositories() -> Vec<RepositoryReport> {
+    use RepositoryOutcome as O;
+    let host = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
+    let of = |name: &str, line, outcome| RepositoryReport {
+        name: format!("{host}/{name}"),
+        origin: Some(Origin { file: "repositories/team.yaml".into(), line }),
+        outcome,
+        changes: match outcome {
+            O::Created | O::WouldCreate => vec!["+ repository\n  + mutability: immutable".into()],
+            O::Updated | O::WouldUpdate => {
+                vec!["~ lifecycle policy\n  - \"countNumber\": 10\n  + \"countNumber\": 20".into()]
+            }
+            _ => Vec::new(),
+        },
+        policies: usize::from(matches!(outcome, O::Updated)),
+        notes: match outcome {
+            O::Drift => vec!["it is encrypted with AES256, and the file says KMS".into()],
+            _ => Vec::new(),
+        },
+        failure: (outcome == O::Failed).then(|| failure(Side::Target, Class::Denied)),
+        duration: Duration::from_millis(310),
+    };
+    vec![
+        of("team/new", 1, O::Created),
+        of("team/changed", 9, O::Updated),
+        of("team/same", 20, O::UpToDate),
+        of("team/other-key", 31, O::Drift),
+        of("team/secret", 40, O::Failed),
+    ]
 }
 
 pub(crate) fn wanted(name: &str, line: usize) -> Arc<Wanted> {
@@ -41,6 +74,7 @@ pub(crate) fn wanted(name: &str, line: usize) -> Arc<Wanted> {
         source: name.parse::<Reference>().unwrap().try_into().unwrap(),
         written: name.into(),
         extent: oci::Extent::Whole,
+        lists_images: false,
         signatures: sync::WantedSignatures::default(),
         target: target.parse::<Reference>().unwrap().try_into().unwrap(),
         origin: Some(Origin { file: "images.yaml".into(), line }),

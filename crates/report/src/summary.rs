@@ -113,7 +113,7 @@ fn drift(item: &ItemReport, view: &View) -> String {
         }
         (None, _, Some(pinned)) => {
             let what = match item.wanted.extent() {
-                Extent::Whole => "what the target has is",
+                Extent::Whole | Extent::Chart => "what the target has is",
                 Extent::Platforms(_) | Extent::Image(_) => "what the target has is a part of",
             };
             text.push_str(&hint_line(&format!("{what} {pinned}"), view));
@@ -194,15 +194,15 @@ const BY_WELCOME: [Outcome; 10] = [
 
 const CYAN: Style = AnsiColor::Cyan.on_default();
 
-fn style(outcome: Outcome) -> Style {
+pub(crate) fn style(outcome: Outcome) -> Style {
     words::colour(outcome).map_or_else(Style::new, AnsiColor::on_default)
 }
 
-fn hint_line(hint: &str, view: &View) -> String {
+pub(crate) fn hint_line(hint: &str, view: &View) -> String {
     format!("  {} {hint}\n", painted(CYAN, "hint:", view))
 }
 
-fn painted(style: Style, text: &str, view: &View) -> String {
+pub(crate) fn painted(style: Style, text: &str, view: &View) -> String {
     if view.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
 }
 

@@ -45,7 +45,7 @@ fn rows(items: &[&ItemReport], view: &View) -> String {
         let digest = item.target_digest.or(item.source_digest);
         let mut row = vec![
             Cell::new(item.wanted.target()),
-            outcome(item.outcome, view),
+            coloured(words::outcome(item.outcome), item.outcome, view),
             Cell::new(digest.map_or_else(|| "-".to_owned(), words::short_digest)),
         ];
         let signature = item.signature.as_ref().map_or("-", |one| words::signature(one.state));
@@ -103,8 +103,9 @@ pub(crate) fn laid_out(mut table: Table, layout: &Layout) -> String {
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-fn outcome(outcome: Outcome, view: &View) -> Cell {
-    let cell = Cell::new(words::outcome(outcome));
+/// A word in an outcome's colour.
+pub(crate) fn coloured(word: &str, outcome: Outcome, view: &View) -> Cell {
+    let cell = Cell::new(word);
     let colour = words::colour(outcome).filter(|_| view.colour);
     // The library's plain names are the bright colours; these are the ones of `AnsiColor`.
     match colour {

@@ -19,8 +19,8 @@ use crate::tag_lists::TagLists;
 use crate::turns::Turns;
 use crate::walk::{self, Walk};
 use crate::{
-    Class, Event, Failure, ForeignLayers, ItemId, ItemReport, Keys, Listener, Outcome, Provenance,
-    Referrers, RunReport, Side, Wanted, groups,
+    Charts, Class, Event, Failure, ForeignLayers, ItemId, ItemReport, Keys, Listener, Outcome,
+    Provenance, Referrers, RunReport, Side, Wanted, groups,
 };
 
 /// What a run does with what it decides.
@@ -59,6 +59,8 @@ pub struct Options {
     pub keys: Keys,
     /// What statements about the mirroring say of the run.
     pub provenance: Provenance,
+    /// The chart repositories that items come from.
+    pub charts: Arc<Charts>,
 }
 
 impl Default for Options {
@@ -75,6 +77,7 @@ impl Default for Options {
             late_referrers: true,
             keys: Keys::default(),
             provenance: Provenance::default(),
+            charts: Arc::default(),
         }
     }
 }
@@ -201,6 +204,7 @@ impl Engine {
             places: Places::new(
                 self.source.clone(),
                 self.target.clone(),
+                Arc::clone(&self.options.charts),
                 self.options.mode != Mode::Sync,
             ),
             blobs: Arc::default(),

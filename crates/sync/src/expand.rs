@@ -1,5 +1,6 @@
 //! From rules to wanted tags, before the walk: each source repository is listed once, and what its
-//! tags become is decided by a pure function ([`expand`]).
+//! tags become is decided by a pure function ([`expand`]). Charts go the same way: what is asked for
+//! may lie in one of two places, and a repository's index may send us to a registry.
 //!
 //! Rules that select nothing, too much, or what another entry wants from elsewhere end the items
 //! that are concerned, and no others.
@@ -8,18 +9,39 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
-use oci::{Location, Source, Tag, Target};
+use oci::{Location, Selection, Source, Tag, Target};
 use registry::TagList;
-use tagrules::SelectionError;
+use tagrules::{Range, Rules, SelectionError};
 use tokio::time::Instant;
 
 use crate::engine::{Engine, Stop, not_walked};
-use crate::place::Places;
+use crate::place::{Place, Places};
 use crate::{
-    Class, Event, Failure, ItemReport, Origin, Outcome, RunReport, Side, TagSelection, Wanted, Wish,
+    Choice, Class, Event, Failure, ItemReport, Origin, Outcome, RunReport, Side, TagSelection,
+    Wanted, Wish,
 };
 
-type Lists = HashMap<Location, Result<TagList, Failure>>;
+type Lists = HashMap<Asked, Result<Listed, Failure>>;
+
+/// A repository to be listed, and the one that is meant where it is not there.
+type Asked = (Location, Option<Location>);
+
+/// What was found.
+struct Listed {
+    location: Location,
+    tags: TagList,
+    /// Tags that are in another place than the repository that lists them.
+    elsewhere: HashMap<Tag, Source>,
+}
+
+impl Listed {
+    fn source(&self, tag: &Tag) -> Source {
+        self.elsewhere.get(tag).cloned().unwrap_or_else(|| Source {
+            location: self.location.clone(),
+            selection: Selection::Tag(tag.clone()),
+        })
+    }
+}
 
 impl Engine {
     /// As [`Engine::run`], with the tags that `selections` want after those that are named. Where
@@ -56,7 +78,8 @@ impl Engine {
             })
             .collect();
         // What the walk looks for in a list, it need not ask for again.
-        let listed = lists.into_iter().filter_map(|(location, tags)| Some((location, tags.ok()?)));
+        let listed = lists.into_values().filter_map(Result::ok);
+        let listed = listed.map(|listed| (listed.location, listed.tags));
         let report = self.run_knowing(wanted, listed.collect(), stop).await;
         let mut walked = report.items.into_iter();
         let items = ended.into_iter().filter_map(|ended| ended.or_else(|| walked.next())).collect();
@@ -65,18 +88,19 @@ impl Engine {
 
     /// The tags of every source, each listed once.
     async fn list(&self, selections: &[Arc<TagSelection>], stop: &Stop) -> Lists {
-        let places = Places::new(self.source.clone(), self.source.clone(), true);
-        let locations: HashSet<&Location> = selections.iter().map(|one| &one.source).collect();
-        let listed = futures::stream::iter(locations)
-            .map(|location| {
+        let charts = Arc::clone(&self.options.charts);
+        let places = Places::new(self.source.clone(), self.source.clone(), charts, true);
+        let asked: HashSet<Asked> = selections.iter().map(|one| asked(one)).collect();
+        let listed = futures::stream::iter(asked)
+            .map(|asked| {
                 let places = &places;
                 async move {
-                    let tags = tokio::select! {
+                    let listed = tokio::select! {
                         biased;
                         () = stop.begin_nothing.cancelled() => Err(not_listed(stop)),
-                        tags = list(places, location) => tags,
+                        listed = find(places, &asked) => listed,
                     };
-                    (location.clone(), tags)
+                    (asked, listed)
                 }
             })
             .buffer_unordered(self.options.concurrency.max(1));
@@ -85,7 +109,7 @@ impl Engine {
 
     fn tell(&self, items: &[Item], selections: &[Arc<TagSelection>], lists: &Lists) {
         for selection in selections {
-            let Some(Ok(tags)) = lists.get(&selection.source) else { continue };
+            let Some(Ok(listed)) = lists.get(&asked(selection)) else { continue };
             let (mut selected, mut failed) = (0, false);
             for item in items {
                 match item {
@@ -99,7 +123,7 @@ impl Engine {
                 }
             }
             if !failed {
-                let (selection, tags) = (Arc::clone(selection), tags.tags.len());
+                let (selection, tags) = (Arc::clone(selection), listed.tags.tags.len());
                 self.listener.hear(&Event::Selected { selection, tags, selected });
             }
         }
@@ -117,16 +141,49 @@ impl Engine {
 /// # Errors
 /// Where it cannot be read or is not there.
 pub async fn tags(source: &registry::Client, location: &Location) -> Result<Vec<Tag>, Failure> {
-    let places = Places::new(source.clone(), source.clone(), true);
-    list(&places, location).await.map(|list| list.tags)
+    let places = Places::new(source.clone(), source.clone(), Arc::default(), true);
+    list(&places, location).await.map(|(_, list)| list.tags)
 }
 
-async fn list(places: &Places, location: &Location) -> Result<TagList, Failure> {
+fn asked(selection: &TagSelection) -> Asked {
+    (selection.source.clone(), selection.otherwise.clone())
+}
+
+/// Lists the repository, or the other one where there is no such repository.
+async fn find(places: &Places, (source, otherwise): &Asked) -> Result<Listed, Failure> {
+    let mut location = source;
+    let mut found = list(places, source).await;
+    if let (Err(first), Some(other)) = (&found, otherwise)
+        && first.class == Class::NotFound
+    {
+        found = match list(places, other).await {
+            Err(second) if second.class == Class::NotFound => Err(Failure {
+                message: format!("{}, and {}", first.message, second.message),
+                ..second
+            }),
+            found => {
+                location = other;
+                found
+            }
+        };
+    }
+    let (place, tags) = found?;
+    let mut elsewhere = HashMap::new();
+    for tag in &tags.tags {
+        if let Some(source) = place.elsewhere(tag).await? {
+            elsewhere.insert(tag.clone(), source);
+        }
+    }
+    Ok(Listed { location: location.clone(), tags, elsewhere })
+}
+
+async fn list(places: &Places, location: &Location) -> Result<(Place, TagList), Failure> {
     let place = places.open(Side::Source, location).await?;
-    place.tags_if_there().await?.ok_or_else(|| {
+    let tags = place.tags_if_there().await?.ok_or_else(|| {
         Failure::new(Side::Source, Class::NotFound, format!("there is no `{location}`"))
             .with_hint("check the spelling; private repositories often answer so to strangers")
-    })
+    })?;
+    Ok((place, tags))
 }
 
 /// What becomes of an entry before the walk.
@@ -141,17 +198,17 @@ enum Item {
 fn expand(named: Vec<Wanted>, selections: &[Arc<TagSelection>], lists: &Lists) -> Vec<Item> {
     let mut items: Vec<Item> = named.into_iter().map(|wanted| Item::Wanted(wanted, None)).collect();
     for selection in selections {
-        let tags = match lists.get(&selection.source) {
-            Some(Ok(list)) => tagrules::select(&selection.rules, list.tags.clone())
-                .map_err(|error| does_not_fit(selection, &error)),
+        let selected = match lists.get(&asked(selection)) {
+            Some(Ok(listed)) => select(selection, listed),
             Some(Err(failure)) => Err(failure.clone()),
             // Every source was listed.
             None => continue,
         };
-        match tags {
-            Ok(tags) => items.extend(
-                tags.into_iter()
-                    .map(|tag| Item::Wanted(selection.wanted(tag), Some(Arc::clone(selection)))),
+        match selected {
+            Ok(selected) => items.extend(
+                selected
+                    .into_iter()
+                    .map(|wanted| Item::Wanted(wanted, Some(Arc::clone(selection)))),
             ),
             Err(failure) => {
                 let mut report = ItemReport::new(Arc::clone(selection), Outcome::Failed);
@@ -165,6 +222,36 @@ fn expand(named: Vec<Wanted>, selections: &[Arc<TagSelection>], lists: &Lists) -
         }
     }
     settle_targets(items)
+}
+
+/// What a selection wants of what is there.
+fn select(selection: &TagSelection, listed: &Listed) -> Result<Vec<Wanted>, Failure> {
+    let tags = match &selection.choice {
+        Choice::Rules(rules) => tagrules::select(rules, listed.tags.tags.clone())
+            .map_err(|error| does_not_fit(selection, rules, &error))?,
+        Choice::Versions(range) => {
+            let tags: Vec<Tag> =
+                listed.tags.tags.iter().filter(|tag| is_in(range, tag)).cloned().collect();
+            if tags.is_empty() {
+                let message = format!("no version of the chart is in the range `{range}`");
+                let hint =
+                    "`helm search repo --versions` or `helm show chart` tell which there are";
+                return Err(Failure::new(Side::Source, Class::Selection, message).with_hint(hint));
+            }
+            tags
+        }
+        Choice::Named(tags) => tags.clone(),
+    };
+    let wanted = tags.into_iter().map(|tag| selection.wanted(listed.source(&tag), tag));
+    Ok(wanted.collect())
+}
+
+/// Whether a tag is a version in the range. It has `_` where the version has `+`
+/// (helm/helm#10166).
+fn is_in(range: &Range, tag: &Tag) -> bool {
+    let version = tag.as_str().replace('_', "+");
+    let version = version.strip_prefix('v').unwrap_or(&version);
+    version.parse().is_ok_and(|version| range.holds_semver(&version))
 }
 
 /// What every target tag is wanted from; where that is not one source, nothing is written to it.
@@ -224,8 +311,8 @@ fn wanted_twice(target: &Target, sources: &[(Source, Option<Origin>)]) -> Failur
         .with_hint("exclude the tag from all but one, or give another `destination`")
 }
 
-fn does_not_fit(selection: &TagSelection, error: &SelectionError) -> Failure {
-    let explain = format!("image-syncer tags {} {}", selection.source, selection.rules);
+fn does_not_fit(selection: &TagSelection, rules: &Rules, error: &SelectionError) -> Failure {
+    let explain = format!("image-syncer tags {} {rules}", selection.source);
     let explain = explain.trim_end();
     let hint = match error {
         SelectionError::NoTags => {

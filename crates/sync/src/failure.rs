@@ -119,6 +119,22 @@ impl Failure {
         }
     }
 
+    /// What went wrong with a chart or its repository, which is a source.
+    pub(crate) fn chart(error: &charts::Error) -> Self {
+        use charts::ErrorKind as Kind;
+        let class = match error.kind() {
+            Kind::NotFound => Class::NotFound,
+            Kind::Denied => Class::Credentials,
+            Kind::RateLimited => Class::RateLimited,
+            Kind::Unreachable => Class::Network,
+            Kind::Invalid => Class::Content,
+            Kind::Refused => Class::Rejected,
+            Kind::Unsupported => Class::Unsupported,
+        };
+        let failure = Self::new(Side::Source, class, error.to_string());
+        Self { hint: error.hint().map(str::to_owned), temporary: error.is_temporary(), ..failure }
+    }
+
     pub(crate) fn layout(side: Side, error: &layout::Error) -> Self {
         let class = match error {
             layout::Error::Corrupt { .. }

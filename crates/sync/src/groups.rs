@@ -60,7 +60,7 @@ fn by_source(wanted: &[Arc<Wanted>]) -> Vec<SameSource> {
 fn archive(wanted: &Wanted) -> Option<&Path> {
     match &wanted.target.location {
         Location::Archive(file) => Some(file),
-        Location::Registry { .. } | Location::Layout(_) => None,
+        Location::Registry { .. } | Location::Layout(_) | Location::Chart(_) => None,
     }
 }
 
@@ -77,6 +77,7 @@ mod tests {
                 source: parse(source).try_into().unwrap(),
                 written: (*source).to_owned(),
                 extent: Extent::Whole,
+                lists_images: false,
                 signatures: crate::WantedSignatures::default(),
                 target: parse(target).try_into().unwrap(),
                 origin: None,

@@ -7,6 +7,7 @@
 
 mod blobs;
 mod carry;
+mod charts;
 mod closure;
 mod companions;
 mod copy;
@@ -39,6 +40,7 @@ mod waits;
 mod walk;
 mod wanted;
 
+pub use charts::Charts;
 pub use decide::{Decision, SourceState, TargetState, decide};
 pub use engine::{Engine, Mode, Options, Stop};
 pub use event::{Event, ItemId, Listener};
@@ -51,4 +53,4 @@ pub use signatures::{
     Demand, Keyless, Keys, MIRRORING, Provenance, SignWith, SignatureFormat, SignatureReport,
     SignatureState, SyncFileFacts, WantedSignatures,
 };
-pub use wanted::{Origin, TagSelection, Wanted, Wish};
+pub use wanted::{Choice, Origin, TagSelection, Wanted, Wish};

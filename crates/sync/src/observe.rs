@@ -43,7 +43,9 @@ pub(crate) async fn target(walk: &Walk, wanted: &Wanted, place: &Place) -> Held 
     let look = || async {
         match &wanted.extent {
             Extent::Whole => Held::whole(digest_of(walk, place, tag).await),
-            Extent::Platforms(_) | Extent::Image(_) => Held::read(place, tag, &wanted.extent).await,
+            Extent::Platforms(_) | Extent::Image(_) | Extent::Chart => {
+                Held::read(place, tag, &wanted.extent).await
+            }
         }
     };
     // A plan is told of what a listing may not know yet; a copy looks once more before it tags.
@@ -92,6 +94,9 @@ pub(crate) async fn source(
 ) -> Seen {
     let is_absent = targets.iter().any(|target| target.state == TargetState::Absent);
     let reads = is_absent && walk.options.mode == Mode::Sync;
+    if let Some(same) = same_chart(selection, place, targets).await {
+        return Seen { state: SourceState::Found(same), manifest: None };
+    }
     match selection {
         Selection::Tag(tag) if reads => look(place, &Selector::Tag(tag.clone()), true).await,
         Selection::Tag(tag) => {
@@ -130,6 +135,20 @@ pub(crate) async fn source(
             };
             Seen { state, manifest: None }
         }
+    }
+}
+
+/// What the targets hold, where an index tells that it is the very chart: then it is not fetched.
+async fn same_chart(selection: &Selection, place: &Place, targets: &[Held]) -> Option<Digest> {
+    let held = targets.first()?.chart()?;
+    if targets.iter().any(|target| target.chart() != Some(held))
+        || place.known_chart(selection).await.ok()? != Some(held)
+    {
+        return None;
+    }
+    match targets.first()?.state {
+        TargetState::Holds(digest) => Some(digest),
+        TargetState::Absent | TargetState::Unreadable(_) => None,
     }
 }
 

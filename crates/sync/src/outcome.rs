@@ -128,6 +128,8 @@ impl ItemReport {
         let digest = match wanted.extent {
             Extent::Whole => self.target_digest,
             Extent::Platforms(_) | Extent::Image(_) => self.part_of,
+            // A chart is wanted by its version.
+            Extent::Chart => None,
         };
         digest.map(|digest| wanted.pinned_to(digest))
     }

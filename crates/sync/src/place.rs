@@ -4,6 +4,7 @@
 //!
 //! A closed set: whoever adds a kind of place is led by the compiler to all that it must do.
 
+mod charted;
 mod checked;
 mod foreign;
 mod lists;
@@ -21,6 +22,7 @@ use layout::{Archive, ArchiveWriter, Layout};
 use oci::{Algorithm, Descriptor, Digest, Host, Location, Manifest, Repository, Selector, Tag};
 use registry::RepositoryClient;
 
+use crate::charts::{ChartPlace, Charts};
 use crate::{Class, Failure, Side};
 use checked::verified;
 
@@ -39,11 +41,18 @@ pub(crate) struct Places {
     layouts: std::sync::Mutex<HashMap<PathBuf, Layout>>,
     /// Archives are indexed once, however many images are read from them.
     archives: tokio::sync::Mutex<HashMap<PathBuf, Archive>>,
+    charts: Arc<Charts>,
 }
 
 impl Places {
-    pub(crate) fn new(source: registry::Client, target: registry::Client, read_only: bool) -> Self {
+    pub(crate) fn new(
+        source: registry::Client,
+        target: registry::Client,
+        charts: Arc<Charts>,
+        read_only: bool,
+    ) -> Self {
         Self {
+            charts,
             source,
             target,
             read_only,
@@ -71,6 +80,7 @@ impl Places {
                 let layout = layouts.entry(folder.clone()).or_insert_with(|| Layout::at(folder));
                 Store::Layout(layout.clone())
             }
+            Location::Chart(chart) => Store::Chart(ChartPlace::new(&self.charts, chart)),
             Location::Archive(file) if side == Side::Source => {
                 let mut archives = self.archives.lock().await;
                 let archive = match archives.get(file) {
@@ -122,6 +132,8 @@ enum Store {
     Growing(Arc<ArchiveWriter>),
     /// An archive that is not there and is only looked at.
     Nothing,
+    /// A chart to read.
+    Chart(ChartPlace),
 }
 
 #[derive(Clone)]
@@ -140,6 +152,8 @@ pub(crate) enum Realm {
     Folders,
     /// An archive, each for itself.
     Archive(PathBuf),
+    /// None: what a chart repository has is no blob.
+    Charts,
 }
 
 /// What a tag holds after the attempt to set it.
@@ -192,6 +206,7 @@ impl Place {
             Store::Archive(archive) => Realm::Archive(archive.file().to_owned()),
             Store::Growing(archive) => Realm::Archive(archive.file().to_owned()),
             Store::Nothing => Realm::Archive(PathBuf::new()),
+            Store::Chart(_) => Realm::Charts,
         }
     }
 
@@ -217,6 +232,10 @@ impl Place {
             Store::Archive(archive) => archive.resolve(selector).await.map_err(self.layout()),
             Store::Growing(archive) => archive.resolve(selector).await.map_err(self.layout()),
             Store::Nothing => Ok(None),
+            Store::Chart(chart) => {
+                let manifest = chart.manifest(selector).await?;
+                Ok(manifest.map(|manifest| manifest.descriptor()))
+            }
         };
         Ok(descriptor?.map(|descriptor| descriptor.digest))
     }
@@ -256,6 +275,7 @@ impl Place {
                 }
             }
             Store::Nothing => Ok(None),
+            Store::Chart(chart) => chart.manifest(&selector).await,
         }
     }
 
@@ -269,6 +289,7 @@ impl Place {
             Store::Archive(archive) => archive.blob_size(digest).await.map_err(self.layout()),
             Store::Growing(archive) => archive.blob_size(digest).await.map_err(self.layout()),
             Store::Nothing => Ok(None),
+            Store::Chart(chart) => Ok(chart.blob(digest).await.map(|content| content.len() as u64)),
         }
     }
 
@@ -319,6 +340,12 @@ impl Place {
         let reader = match &self.store {
             Store::Layout(layout) => layout.read_blob(&blob.digest, offset).await,
             Store::Archive(archive) => archive.read_blob(&blob.digest, offset).await,
+            Store::Chart(chart) => {
+                let Some(content) = chart.blob(&blob.digest).await else { return Ok(None) };
+                let offset = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
+                let rest = content.slice(offset..);
+                return Ok(Some(futures::stream::once(async move { Ok(rest) }).boxed()));
+            }
             Store::Registry(_) | Store::Growing(_) | Store::Nothing => return Ok(None),
         };
         let side = self.side;
@@ -344,7 +371,7 @@ impl Place {
             Store::Growing(archive) => {
                 archive.put_manifest(manifest).await.map(|()| true).map_err(self.layout())
             }
-            Store::Archive(_) | Store::Nothing => Err(self.not_writable()),
+            Store::Archive(_) | Store::Nothing | Store::Chart(_) => Err(self.not_writable()),
         }
     }
 
@@ -383,7 +410,7 @@ impl Place {
                 let tagged = archive.tag(tag, &manifest.descriptor()).await;
                 Ok(tagged.map_err(self.layout())?.into())
             }
-            Store::Archive(_) | Store::Nothing => Err(self.not_writable()),
+            Store::Archive(_) | Store::Nothing | Store::Chart(_) => Err(self.not_writable()),
         }
     }
 
@@ -391,7 +418,7 @@ impl Place {
     pub(crate) async fn finish(&self) -> Result<(), Failure> {
         match &self.store {
             Store::Growing(archive) => archive.finish().await.map_err(self.layout()),
-            Store::Registry(_) | Store::Layout(_) | Store::Archive(_) | Store::Nothing => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -406,6 +433,7 @@ impl Place {
     }
 
     fn not_writable(&self) -> Failure {
-        Failure::new(self.side, Class::Unsupported, "an archive cannot be written to")
+        let message = format!("`{}` cannot be written to", self.location);
+        Failure::new(self.side, Class::Unsupported, message)
     }
 }

@@ -6,7 +6,7 @@
 //! has an index that was made here with all that is needed to make it again.
 
 use futures::TryStreamExt;
-use oci::{Content, Digest, Extent, Manifest, Platform, SubsetError, Tag, subset};
+use oci::{Content, Digest, Extent, Manifest, Platform, Selection, SubsetError, Tag, subset};
 use tokio::sync::OnceCell;
 
 use crate::place::Place;
@@ -21,6 +21,7 @@ const CONFIG_SIZE_LIMIT: u64 = oci::MANIFEST_SIZE_LIMIT;
 /// What is wanted of one source, read once for all its targets.
 pub(crate) struct Subset<'a> {
     source: &'a Place,
+    selection: &'a Selection,
     extent: &'a Extent,
     /// The source's manifest, where it has been read already.
     manifest: Option<Manifest>,
@@ -37,9 +38,14 @@ pub(crate) struct Root {
 }
 
 impl<'a> Subset<'a> {
-    /// What `extent` says is wanted of `source`.
-    pub(crate) fn new(source: &'a Place, extent: &'a Extent, manifest: Option<Manifest>) -> Self {
-        Self { source, extent, manifest, part: OnceCell::new() }
+    /// What `extent` says is wanted of what `selection` picks at `source`.
+    pub(crate) fn new(
+        source: &'a Place,
+        selection: &'a Selection,
+        extent: &'a Extent,
+        manifest: Option<Manifest>,
+    ) -> Self {
+        Self { source, selection, extent, manifest, part: OnceCell::new() }
     }
 
     /// What was seen of the source, with the digest that the target's tag is to hold in place of
@@ -81,6 +87,12 @@ impl<'a> Subset<'a> {
                 Ok(if part == there.digest() { whole } else { part })
             }
             Some(there) if held.source == Some(whole) => Ok(there.digest()),
+            // Whoever pushed it: the chart is the same.
+            Some(there) if *self.extent == Extent::Chart => {
+                let own = self.source.chart(self.selection).await?;
+                let is_same = own.is_some() && own == held.chart();
+                Ok(if is_same { there.digest() } else { whole })
+            }
             // An image cannot say what index it is from, so the source's has to be read.
             Some(there) if is_image && !there.media_type().is_index() => self.digest(whole).await,
             None if reads && held.state == TargetState::Absent => self.digest(whole).await,
@@ -116,9 +128,10 @@ impl<'a> Subset<'a> {
     }
 }
 
-/// Whether a root was made here, told by its digest and the source's.
+/// Whether a root is another than the source's own, told by their digests: it was made here, or is
+/// somebody's image of the same chart.
 pub(crate) fn is_made(extent: &Extent, whole: Digest, root: Digest) -> bool {
-    matches!(extent, Extent::Platforms(_)) && root != whole
+    matches!(extent, Extent::Platforms(_) | Extent::Chart) && root != whole
 }
 
 /// What to say where something belongs to the whole index and so is not copied with a part of it,
@@ -164,13 +177,18 @@ impl Held {
                 state: TargetState::Holds(manifest.digest()),
                 source: match extent {
                     Extent::Platforms(platforms) => subset::proven_source(&manifest, platforms),
-                    Extent::Whole | Extent::Image(_) => None,
+                    Extent::Whole | Extent::Image(_) | Extent::Chart => None,
                 },
                 manifest: Some(manifest),
             },
             Ok(None) => Self::whole(Ok(None)),
             Err(failure) => Self::whole(Err(failure)),
         }
+    }
+
+    /// The digest of the archive of the chart that it is; none where it is no chart.
+    pub(crate) fn chart(&self) -> Option<Digest> {
+        charts::chart_layer(self.manifest.as_ref()?).map(|layer| layer.digest)
     }
 
     /// Whether it is known without the source that this is the manifest with this digest, or the
@@ -227,7 +245,7 @@ impl Part {
 /// What is wanted of a manifest that `place` has.
 async fn part(place: &Place, whole: Manifest, extent: &Extent) -> Result<Part, Failure> {
     match (extent, whole.content()) {
-        (Extent::Whole, _) => Ok(Part::Manifest(whole)),
+        (Extent::Whole | Extent::Chart, _) => Ok(Part::Manifest(whole)),
         (Extent::Platforms(platforms), Content::Index(_)) => {
             subset::of(&whole, platforms).map(Part::Manifest).map_err(|error| refused(&error))
         }

@@ -24,8 +24,8 @@ use crate::tag_lists::TagLists;
 use crate::turns::Turns;
 use crate::{
     Class, Decision, Event, Failure, ItemId, ItemReport, Listener, Mode, Options, Outcome, Side,
-    SignatureReport, SignatureState, SourceState, Stop, TargetState, Wish, copy, decide, late,
-    subset, verify,
+    SignatureReport, SignatureState, SourceState, Stop, TargetState, Wish, charts, copy, decide,
+    late, subset, verify,
 };
 
 /// What all walks of a run share.
@@ -129,7 +129,7 @@ async fn one_source(walk: &Walk, items: &[Item], targets: &mut Targets) {
     let (held, ()) = join(join_all(held), introduced).await;
     let Seen { state, manifest } = observe::source(walk, &wanted.selection, &source, &held).await;
     let state = trusted(walk, items, &source, state).await;
-    let subset = Subset::new(&source, &first.wanted.extent, manifest);
+    let subset = Subset::new(&source, &wanted.selection, &first.wanted.extent, manifest);
     let goals = open.iter().zip(&held).map(|((_, target), held)| {
         let reads = walk.options.mode != Mode::Verify;
         subset.goal(&state, held, target, reads)
@@ -138,6 +138,11 @@ async fn one_source(walk: &Walk, items: &[Item], targets: &mut Targets) {
     let held = open.iter().zip(held).zip(&goals);
     let held = held.map(|(((_, target), held), goal)| observe::comparable(goal, target, held));
     let held = join_all(held).await;
+
+    if walk.options.mode == Mode::Plan && open.iter().any(|(item, _)| item.wanted.lists_images) {
+        let named = charts::images_named(&source, &wanted.selection).await;
+        open.iter().for_each(|(item, _)| item.report().notes.extend(named.iter().cloned()));
+    }
 
     let (mut settled, mut copied) = (Vec::new(), Vec::new());
     for (((item, target), held), goal) in open.into_iter().zip(held).zip(goals) {

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use oci::{Digest, Extent, Location, Selection, Source, Tag, Target};
-use tagrules::Rules;
+use oci::{Digest, Extent, Location, Source, Tag, Target};
+use tagrules::{Range, Rules};
 
 use crate::WantedSignatures;
 
@@ -19,30 +19,47 @@ pub struct Wanted {
     pub extent: Extent,
     /// The tag that is to hold it.
     pub target: Target,
+    /// Whether a plan says which images a chart names.
+    pub lists_images: bool,
     /// What it asks of signatures.
     pub signatures: WantedSignatures,
     /// The place in a sync file that asked for it; none for a single copy.
     pub origin: Option<Origin>,
 }
 
-/// The tags of a source that rules select, each under its own name. Which these are is known when
-/// the source was asked.
+/// Tags of a source, each under its own name. Which these are, or where they are, is known when the
+/// source was asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TagSelection {
     /// The repository that the tags are of.
     pub source: Location,
+    /// The one that is meant instead where there is no such repository.
+    pub otherwise: Option<Location>,
     /// The source as its author wrote it.
     pub written: String,
     /// Which of its tags.
-    pub rules: Rules,
+    pub choice: Choice,
     /// How much of each is wanted.
     pub extent: Extent,
     /// The repository that is to hold them.
     pub target: Location,
+    /// Whether a plan says which images each chart names.
+    pub lists_images: bool,
     /// What each asks of signatures.
     pub signatures: WantedSignatures,
     /// The place in a sync file that asked for them.
     pub origin: Option<Origin>,
+}
+
+/// Which tags.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Choice {
+    /// Those that these rules select.
+    Rules(Rules),
+    /// Those of all versions of a chart that are in this range.
+    Versions(Range),
+    /// These, whether they are listed or not.
+    Named(Vec<Tag>),
 }
 
 /// What an item is about.
@@ -72,16 +89,14 @@ impl Wanted {
 }
 
 impl TagSelection {
-    /// One of its tags, as a wanted item.
-    pub(crate) fn wanted(&self, tag: Tag) -> Wanted {
+    /// One of its tags, as a wanted item, from where it was found.
+    pub(crate) fn wanted(&self, source: Source, tag: Tag) -> Wanted {
         Wanted {
-            source: Source {
-                location: self.source.clone(),
-                selection: Selection::Tag(tag.clone()),
-            },
+            source,
             written: format!("{}:{tag}", self.written),
             target: Target { location: self.target.clone(), tag },
             extent: self.extent.clone(),
+            lists_images: self.lists_images,
             signatures: self.signatures.clone(),
             origin: self.origin.clone(),
         }
@@ -162,6 +177,7 @@ mod tests {
                 written,
                 extent: Extent::Whole,
                 target: "a.io/b:1".parse::<Reference>().unwrap().try_into().unwrap(),
+                lists_images: false,
                 origin: None,
                 signatures: WantedSignatures::default(),
             };

@@ -17,6 +17,7 @@
 //! | a kind of registry | [`Personality`]; its own auth takes [`personality::USERNAME`] and [`personality::PASSWORD`] |
 //! | a key that signs | [`KeyPair`] |
 //! | going wrong below HTTP | [`Proxy`] |
+//! | a Helm chart, and a classic repository of charts | [`MadeChart`], [`chart_repository`] served by [`Builder::serve`] |
 //! | keys of Google Cloud KMS and Azure Key Vault | [`KeyService`], served by [`Builder::serve`] |
 //!
 //! ```
@@ -53,6 +54,7 @@ mod answer;
 mod auth;
 mod cdn;
 mod certificate;
+mod chart;
 mod fault;
 pub mod image;
 mod key;
@@ -67,6 +69,7 @@ mod rule;
 
 pub use auth::{Auth, Bearer, Expired, Realm, TokenField, User};
 pub use certificate::{Certificate, ClientIdentity};
+pub use chart::{MadeChart, chart_repository};
 pub use fault::{ContentLength, Fault, Injected, LocationForm, RateLimit, Release, RetryAfter};
 pub use key::KeyPair;
 pub use key_service::{KeyService, KeyType};

@@ -25,6 +25,10 @@ impl Place {
             Store::Archive(archive) => archive.tags().await.map_err(self.layout())?,
             Store::Growing(archive) => archive.tags().await.map_err(self.layout())?,
             Store::Nothing => return Ok(None),
+            Store::Chart(chart) => match chart.tags().await? {
+                Some(tags) => tags,
+                None => return Ok(None),
+            },
         };
         Ok(Some(TagList { tags, digests: BTreeMap::new() }))
     }
@@ -51,7 +55,7 @@ impl Place {
             Store::Archive(archive) => {
                 archive.referrers(subject).await.map(Some).map_err(self.layout())
             }
-            Store::Growing(_) | Store::Nothing => Ok(Some(Vec::new())),
+            Store::Growing(_) | Store::Nothing | Store::Chart(_) => Ok(Some(Vec::new())),
         }
     }
 
@@ -64,9 +68,7 @@ impl Place {
             Store::Registry(remote) => {
                 remote.client.referrers_by_tag(subject).await.map_err(self.registry())
             }
-            Store::Layout(_) | Store::Archive(_) | Store::Growing(_) | Store::Nothing => {
-                Ok(Vec::new())
-            }
+            _ => Ok(Vec::new()),
         }
     }
 
@@ -85,7 +87,7 @@ impl Place {
             Store::Registry(_) => self.move_tag(tag, list).await,
             // These list referrers themselves.
             Store::Layout(_) | Store::Growing(_) => Ok(()),
-            Store::Archive(_) | Store::Nothing => Err(self.not_writable()),
+            Store::Archive(_) | Store::Nothing | Store::Chart(_) => Err(self.not_writable()),
         }
     }
 }

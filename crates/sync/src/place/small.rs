@@ -79,7 +79,7 @@ impl Place {
                 archive.put_manifest(manifest).await.map_err(self.layout())?;
                 archive.retag(tag, &manifest.descriptor()).await.map_err(self.layout())
             }
-            Store::Archive(_) | Store::Nothing => Err(self.not_writable()),
+            Store::Archive(_) | Store::Nothing | Store::Chart(_) => Err(self.not_writable()),
         }
     }
 }

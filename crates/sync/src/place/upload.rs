@@ -54,7 +54,7 @@ impl Place {
                 None
             }
             Store::Growing(_) => None,
-            Store::Archive(_) | Store::Nothing => return Err(self.not_writable()),
+            Store::Archive(_) | Store::Nothing | Store::Chart(_) => return Err(self.not_writable()),
         };
         Ok(Start::Upload(Upload { place: self.clone(), blob: blob.clone(), session }))
     }
@@ -79,7 +79,7 @@ impl Upload {
             (Store::Growing(archive), _) => {
                 written(archive.write_blob(&digest, size, content).await)
             }
-            (Store::Registry(_) | Store::Archive(_) | Store::Nothing, _) => {
+            (Store::Registry(_) | Store::Archive(_) | Store::Nothing | Store::Chart(_), _) => {
                 Err(place.not_writable())
             }
         }

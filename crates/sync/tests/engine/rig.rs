@@ -163,6 +163,7 @@ pub(crate) fn wish(source: &str, target: &str) -> Wanted {
         source: parse(source).try_into().unwrap(),
         written: source.to_owned(),
         extent: Extent::Whole,
+        lists_images: false,
         signatures: sync::WantedSignatures::default(),
         target: parse(target).try_into().unwrap(),
         origin: None,

@@ -2,7 +2,7 @@
 //! nothing of a doubtful tag is written.
 
 use oci::{Location, Reference};
-use sync::{Class, Event, Mode, Outcome, RunReport, TagSelection, Wish};
+use sync::{Choice, Class, Event, Mode, Outcome, RunReport, TagSelection, Wish};
 use tagrules::{Latest, Rules};
 use testkit::{Fault, Registry, image, path};
 
@@ -22,7 +22,17 @@ impl Rig {
         let target = location(&format!("{}/{target}", self.target.host()));
         let extent = oci::Extent::Whole;
         let (source, signatures) = (location(&written), sync::WantedSignatures::default());
-        TagSelection { source, written, rules, extent, target, signatures, origin: None }
+        TagSelection {
+            source,
+            written,
+            choice: Choice::Rules(rules),
+            otherwise: None,
+            extent,
+            target,
+            lists_images: false,
+            signatures,
+            origin: None,
+        }
     }
 
     /// Offers one image under several tags.
