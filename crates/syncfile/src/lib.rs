@@ -8,6 +8,7 @@
 //! `reader` (shape), `document`, `image`, `extent`, `tag_selection`, `signing`, `verify` and `registry`
 //! (meaning), `combine` (all files together).
 
+mod chart;
 mod combine;
 mod diagnostic;
 mod document;
@@ -19,6 +20,8 @@ mod key;
 mod pending;
 mod reader;
 mod registry;
+mod repository;
+mod repository_settings;
 mod schema;
 mod secret;
 mod signing;
@@ -30,10 +33,13 @@ mod text;
 mod verify;
 mod yaml;
 
+pub use chart::{Chart, ChartSource, ChartVersions};
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity};
 pub use input::Input;
 pub use key::Key;
 pub use registry::{Auth, ClientCertificate, RegistryEntry};
+pub use repository::EcrRepository;
+pub use repository_settings::{Encryption, Mutability, RepositorySettings};
 pub use schema::schema;
 pub use secret::{Secret, SecretError};
 pub use signing::{Outside, Placed, SignatureFormat, Signing, SigningDefaults};
@@ -41,7 +47,7 @@ pub use source_pattern::SourcePattern;
 pub use sync_file::{Image, Origin, SyncFile, TagSelection};
 pub use verify::{Identity, IdentityText, Keyless, VerifyMode, VerifyRule};
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use target_name::Prefix;
 
@@ -52,6 +58,25 @@ pub struct Defaults {
     /// several, each image goes to all of them. Where there is none, the file's own
     /// `targetRepoPrefix` is taken.
     pub target_repo_prefixes: Vec<String>,
+    /// What holds for the ECR repositories of all files.
+    pub ecr: EcrDefaults,
+}
+
+/// What flags and variables say of ECR repositories.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct EcrDefaults {
+    /// The AWS account of repositories that name no registry, 12 digits.
+    pub account: Option<String>,
+    /// The region of repositories that name no registry.
+    pub region: Option<String>,
+    /// The JSON file with the lifecycle policy of repositories without one of their own. Where no file
+    /// is named, `ecr-lifecycle.json` is taken if there is one.
+    pub lifecycle_policy_file: Option<PathBuf>,
+    /// The same for permission policies: `ecr-permissions.json`.
+    pub permission_policy_file: Option<PathBuf>,
+    /// The JSON file with the tags of all repositories, `default_resource_tags.json`; a repository's
+    /// own tags go before them.
+    pub resource_tags_file: Option<PathBuf>,
 }
 
 /// Files that can be used.

@@ -60,8 +60,10 @@ mod tests {
 
     /// Everything that is told about a text beside another file, with a prefix given.
     fn told(text: &str) -> Vec<Diagnostic> {
-        let defaults =
-            Defaults { target_repo_prefixes: vec!["registry.example.com/mirror".into()] };
+        let defaults = Defaults {
+            target_repo_prefixes: vec!["registry.example.com/mirror".into()],
+            ..Defaults::default()
+        };
         let other = Input::Stdin("images: [{ source: example:1 }]".to_owned());
         match load(&[Input::Stdin(text.to_owned()), other], &defaults) {
             Ok(loaded) => {

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use oci::{Extent, Host, Location, Source, Target};
 use tagrules::Rules;
 
+use crate::chart::Chart;
 use crate::registry::RegistryEntry;
+use crate::repository::EcrRepository;
 use crate::signing::Signing;
 use crate::verify::VerifyRule;
 
@@ -24,12 +26,20 @@ pub struct SyncFile {
     /// What must be signed at its source, in the order of the files; the rules of each file are for
     /// the sources of all of them.
     pub verify: Vec<VerifyRule>,
+    /// The ECR repositories that are to be, in the order of the files. None is in there twice. What
+    /// their images are is in `images`, their charts in `charts`.
+    pub repositories: Vec<EcrRepository>,
+    /// The charts, in the order of the files.
+    pub charts: Vec<Chart>,
 }
 
 impl SyncFile {
-    /// Whether no image is wanted.
+    /// Whether nothing is wanted.
     pub fn is_empty(&self) -> bool {
-        self.images.is_empty() && self.selections.is_empty()
+        self.images.is_empty()
+            && self.selections.is_empty()
+            && self.repositories.is_empty()
+            && self.charts.is_empty()
     }
 }
 

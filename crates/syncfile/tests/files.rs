@@ -17,7 +17,10 @@ fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
 
 fn load_paths(paths: &[&Path]) -> Result<Loaded, Diagnostics> {
     let inputs: Vec<Input> = paths.iter().map(|path| Input::from(*path)).collect();
-    load(&inputs, &Defaults { target_repo_prefixes: vec!["reg.example".into()] })
+    load(
+        &inputs,
+        &Defaults { target_repo_prefixes: vec!["reg.example".into()], ..Defaults::default() },
+    )
 }
 
 fn codes(result: &Result<Loaded, Diagnostics>) -> Vec<&'static str> {
@@ -160,7 +163,8 @@ fn paths_of_standard_input_and_of_flags_begin_at_the_working_directory() {
     let text = "images: [{source: nginx:1}, {source: 'oci:app:1', destination: r.example/app}]";
     let folder = tempfile::tempdir().expect("a folder");
     let file = write(folder.path(), "a.yaml", "images: [{source: alpine:1}]");
-    let defaults = Defaults { target_repo_prefixes: vec!["oci:./mirror".into()] };
+    let defaults =
+        Defaults { target_repo_prefixes: vec!["oci:./mirror".into()], ..Defaults::default() };
     let inputs = [Input::Stdin(text.into()), Input::Path(file)];
     let loaded = load(&inputs, &defaults).expect("right").sync_file;
     let [nginx, app, alpine] = loaded.images.as_slice() else { panic!("{loaded:?}") };
@@ -181,8 +185,10 @@ images: [{source: a:1}, {source: b:1, destination: own.example/b}]
         images.iter().flat_map(|image| &image.targets).map(ToString::to_string).collect()
     };
     assert_eq!(targets(&Defaults::default()), ["file.example/library/a:1", "own.example/b:1"]);
-    let flags =
-        Defaults { target_repo_prefixes: vec!["one.example".into(), "two.example/x".into()] };
+    let flags = Defaults {
+        target_repo_prefixes: vec!["one.example".into(), "two.example/x".into()],
+        ..Defaults::default()
+    };
     assert_eq!(
         targets(&flags),
         ["one.example/library/a:1", "two.example/x/library/a:1", "own.example/b:1"]
@@ -191,7 +197,7 @@ images: [{source: a:1}, {source: b:1, destination: own.example/b}]
 
 #[test]
 fn a_wrong_prefix_of_the_command_line_is_told_once() {
-    let defaults = Defaults { target_repo_prefixes: vec!["mirror/".into()] };
+    let defaults = Defaults { target_repo_prefixes: vec!["mirror/".into()], ..Defaults::default() };
     let inputs = [Input::Stdin("images: [{source: a:1}]".into())];
     let diagnostics = load(&inputs, &defaults).expect_err("wrong");
     insta::assert_snapshot!(diagnostics.to_string());

@@ -50,7 +50,8 @@ fn lists_as_people_have_them_load() {
         let name = file.file_stem().expect("a name").to_string_lossy().into_owned();
         let own = ["with-prefix", "pairs", "anchors", "tag-selections"].contains(&name.as_str());
         let prefix = (!own).then(|| "europe-docker.pkg.dev/kyma-project/prod/external/".to_owned());
-        let defaults = Defaults { target_repo_prefixes: prefix.into_iter().collect() };
+        let defaults =
+            Defaults { target_repo_prefixes: prefix.into_iter().collect(), ..Defaults::default() };
         let loaded = load(&[Input::Path(file)], &defaults);
         let loaded = loaded.unwrap_or_else(|diagnostics| panic!("{name}:\n{diagnostics}"));
         insta::assert_snapshot!(name, told(&loaded));

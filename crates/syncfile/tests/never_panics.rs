@@ -7,7 +7,8 @@ use syncfile::{Defaults, Input, load};
 
 /// Loads a text and renders all that is found; what is rendered.
 fn load_and_render(text: String) -> String {
-    let defaults = Defaults { target_repo_prefixes: vec!["reg.example/ext".into()] };
+    let defaults =
+        Defaults { target_repo_prefixes: vec!["reg.example/ext".into()], ..Defaults::default() };
     match load(&[Input::Stdin(text)], &defaults) {
         Ok(loaded) => format!(
             "{:?}{}",
@@ -125,7 +126,7 @@ proptest! {
         words in proptest::collection::vec(word(), 0..40),
     ) {
         let text = words.concat().replace("nginx", "ng\u{1b}]0;inx\u{7}");
-        let defaults = Defaults { target_repo_prefixes: vec!["reg.example/ext".into()] };
+        let defaults = Defaults { target_repo_prefixes: vec!["reg.example/ext".into()], ..Defaults::default() };
         if let Err(diagnostics) = load(&[Input::Stdin(text)], &defaults) {
             let shown = diagnostics.to_string();
             prop_assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");

@@ -13,7 +13,10 @@ use syncfile::{
 
 fn try_load(texts: &[&str]) -> Result<Loaded, Diagnostics> {
     let inputs: Vec<Input> = texts.iter().map(|text| Input::Stdin((*text).to_owned())).collect();
-    load(&inputs, &Defaults { target_repo_prefixes: vec!["reg.example".into()] })
+    load(
+        &inputs,
+        &Defaults { target_repo_prefixes: vec!["reg.example".into()], ..Defaults::default() },
+    )
 }
 
 fn loaded(texts: &[&str]) -> Loaded {
@@ -164,7 +167,8 @@ verify:
 ";
     fs::write(&rules, text).expect("a file");
     let images = Input::Stdin("images: [{ source: 'ghcr.io/org/a:1' }, { source: 'b:1' }]".into());
-    let defaults = Defaults { target_repo_prefixes: vec!["reg.example".into()] };
+    let defaults =
+        Defaults { target_repo_prefixes: vec!["reg.example".into()], ..Defaults::default() };
     let loaded = load(&[Input::Path(rules.clone()), images], &defaults).expect("right");
     assert_eq!(loaded.warnings, []);
     let file = loaded.sync_file;

@@ -11,7 +11,8 @@ fn load_one(source: &str, tag: &str) -> Result<Loaded, Diagnostics> {
     if !tag.is_empty() {
         text.push_str(&format!("  tag: {}\n", quoted(tag)));
     }
-    let defaults = Defaults { target_repo_prefixes: vec!["reg.example/ext/".into()] };
+    let defaults =
+        Defaults { target_repo_prefixes: vec!["reg.example/ext/".into()], ..Defaults::default() };
     load(&[Input::Stdin(text)], &defaults)
 }
 

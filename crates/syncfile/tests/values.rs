@@ -5,7 +5,8 @@
 use syncfile::{Code, Defaults, Diagnostics, Input, Loaded, SyncFile, load};
 
 fn try_load(text: &str) -> Result<Loaded, Diagnostics> {
-    let defaults = Defaults { target_repo_prefixes: vec!["reg.example".into()] };
+    let defaults =
+        Defaults { target_repo_prefixes: vec!["reg.example".into()], ..Defaults::default() };
     load(&[Input::Stdin(text.to_owned())], &defaults)
 }
 

@@ -96,7 +96,10 @@ pub(super) fn registries(
     }
     let inputs = inputs(&files)?;
     // Where images go does not matter here; with a prefix, no image lacks a destination.
-    let defaults = Defaults { target_repo_prefixes: vec!["registry.invalid/".to_owned()] };
+    let defaults = Defaults {
+        target_repo_prefixes: vec!["registry.invalid/".to_owned()],
+        ..Defaults::default()
+    };
     let loaded = syncfile::load(&inputs, &defaults).map_err(|diagnostics| {
         CliError::finished(diagnostics.render(context.terminal.colour_messages))
     })?;

@@ -100,7 +100,7 @@ pub(crate) fn load(
     context: &Context<'_>,
 ) -> Result<Loaded, CliError> {
     let inputs = inputs(&list.files)?;
-    let defaults = Defaults { target_repo_prefixes: list.prefixes.clone() };
+    let defaults = Defaults { target_repo_prefixes: list.prefixes.clone(), ..Defaults::default() };
     let colours = context.terminal.colour_messages;
     let wrong = |found: Diagnostics| CliError::finished(found.render(colours));
     let loaded = syncfile::load(&inputs, &defaults).map_err(wrong)?;
