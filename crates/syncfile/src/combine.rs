@@ -1,14 +1,18 @@
-//! All files together: a target has one source and is signed in one way, a registry has one
-//! description, and a rule of one file is for the sources of all.
+//! All files together: a target has one source and is signed in one way, a registry and an ECR
+//! repository have one description, and a rule of one file is for the sources of all.
+
+mod charts;
+mod repositories;
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
-use oci::{Extent, Host, Location, Selection, Tag, Target};
+use oci::{Extent, Host, Location, Source, Tag, Target};
 
+use crate::chart_source::ChartSource;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::Document;
-use crate::image::Wants;
+use crate::image::{Entry, Wants};
 use crate::registry::RegistryEntry;
 use crate::signing::Signing;
 use crate::sync_file::{SyncFile, TagSelection};
@@ -39,31 +43,18 @@ pub(crate) fn combine(texts: &[Text], documents: Vec<Document>) -> (SyncFile, Ve
             joined.add_registry(&mut found, At { text: index, span }, host, entry);
         }
         for entry in document.images {
-            let at = At { text: index, span: entry.span };
-            let mut image = match entry.wants {
-                Wants::Image(image) => image,
-                Wants::Tags(selection) => {
-                    joined.add_selection(&mut found, at, selection);
-                    continue;
-                }
-            };
-            let mut spans = entry.target_spans.into_iter();
-            let source = Content {
-                location: comparable(&image.source.location),
-                selection: image.source.selection.clone(),
-                extent: image.extent.clone(),
-                signing: image.signing.clone(),
-            };
-            image.targets.retain(|target| {
-                let span = spans.next().unwrap_or(at.span);
-                joined.add_target(&mut found, At { text: index, span }, target, &source)
-            });
-            if !image.targets.is_empty() {
-                joined.sync_file.images.push(image);
-            }
+            joined.add_entry(&mut found, index, entry);
+        }
+        for entry in document.repositories {
+            joined.add_repository(&mut found, index, entry);
+        }
+        for entry in document.charts {
+            joined.add_chart(&mut found, index, entry);
         }
         all_found.push(found);
     }
+    joined.add_creations(&mut all_found);
+    joined.refuse_plain_http(&mut all_found);
     joined.note_unmatched_rules(&mut all_found, &rules);
     for found in &mut all_found {
         found.sort_by_key(|diagnostic| {
@@ -73,13 +64,17 @@ pub(crate) fn combine(texts: &[Text], documents: Vec<Document>) -> (SyncFile, Ve
     (joined.sync_file, all_found.into_iter().flatten().collect())
 }
 
-/// What a target is to hold.
+/// What a target is to hold, and how that is signed.
 #[derive(Clone)]
 struct Content {
-    location: Location,
-    selection: Selection,
-    extent: Extent,
+    what: What,
     signing: Signing,
+}
+
+#[derive(Clone, Eq, PartialEq)]
+enum What {
+    Image { source: Box<Source>, extent: Extent },
+    Chart { sources: Vec<ChartSource>, version: String },
 }
 
 #[derive(Default)]
@@ -90,50 +85,99 @@ struct Joined<'t> {
     /// Where each of `sync_file.selections` stands.
     selections: Vec<At>,
     registries: HashMap<Host, At>,
+    repositories: repositories::Known,
+    /// Where each of `sync_file.charts` stands.
+    charts: Vec<At>,
 }
 
 impl Joined<'_> {
+    fn add_entry(&mut self, found: &mut Vec<Diagnostic>, text: usize, entry: Entry) {
+        let at = At { text, span: entry.span };
+        let mut image = match entry.wants {
+            Wants::Image(image) => image,
+            Wants::Tags(selection) => {
+                let locations = selection.targets.iter();
+                self.note_creations(text, entry.ecr.as_ref(), &selection.origin, locations);
+                self.add_selection(found, at, selection);
+                return;
+            }
+        };
+        let locations = image.targets.iter().map(|target| &target.location);
+        self.note_creations(text, entry.ecr.as_ref(), &image.origin, locations);
+        let mut spans = entry.target_spans.into_iter();
+        let content = Content {
+            what: What::Image {
+                source: Box::new(Source {
+                    location: comparable(&image.source.location),
+                    selection: image.source.selection.clone(),
+                }),
+                extent: image.extent.clone(),
+            },
+            signing: image.signing.clone(),
+        };
+        image.targets.retain(|target| {
+            let span = spans.next().unwrap_or(at.span);
+            self.add_target(found, At { text, span }, target, &content)
+        });
+        if !image.targets.is_empty() {
+            self.sync_file.images.push(image);
+        }
+    }
+
     /// Whether the target is new.
     fn add_target(
         &mut self,
         found: &mut Vec<Diagnostic>,
         at: At,
         target: &Target,
-        source: &Content,
+        content: &Content,
     ) -> bool {
         let key = (comparable(&target.location), target.tag.clone());
-        let Some((first, first_source)) = self.targets.get(&key) else {
-            self.targets.insert(key, (at, source.clone()));
+        let Some((first, known)) = self.targets.get(&key) else {
+            self.targets.insert(key, (at, content.clone()));
             return true;
         };
         let (place, first_place) = (self.place(at), self.place(*first));
-        let is_same_source = (&first_source.location, &first_source.selection)
-            == (&source.location, &source.selection);
-        let is_same_extent = first_source.extent == source.extent;
-        let is_same_signing = first_source.signing.is_same(&source.signing);
-        found.push(if is_same_source && is_same_extent && is_same_signing {
-            let message = format!("`{target}` is wanted twice from the same source");
-            Diagnostic::warning(Code::DuplicateImage, Some(place), message)
-                .label("again here; it is copied once")
-                .related(first_place, "first here")
-        } else if is_same_source && is_same_extent {
-            let message = format!("`{target}` is to be signed in different ways");
-            Diagnostic::error(Code::DuplicateTarget, Some(place), message)
-                .label("in this way")
-                .related(first_place, "and in another one")
-                .help("an image has its own `sign` and `key`, or those of the top of its file")
-        } else if is_same_source {
-            let message = format!("`{target}` is wanted with different platforms");
-            Diagnostic::error(Code::DuplicateTarget, Some(place), message)
-                .label("with these")
-                .related(first_place, "and with others")
-                .help("give one of them another `tag` or `destination`")
-        } else {
-            let message = format!("`{target}` is wanted from two different sources");
-            Diagnostic::error(Code::DuplicateTarget, Some(place), message)
-                .label("from this source")
-                .related(first_place, "and from this one")
-                .help("give one of them another `tag` or `destination`")
+        let error = |message: String| {
+            Diagnostic::error(Code::DuplicateTarget, Some(place.clone()), message)
+        };
+        let help = "give one of them another `tag` or `destination`";
+        let is_signed_alike = known.signing.is_same(&content.signing);
+        found.push(match (&known.what, &content.what) {
+            (known, what) if known == what && is_signed_alike => {
+                let message = format!("`{target}` is wanted twice from the same source");
+                Diagnostic::warning(Code::DuplicateImage, Some(place.clone()), message)
+                    .label("again here; it is copied once")
+                    .related(first_place, "first here")
+            }
+            (known, what) if known == what => {
+                error(format!("`{target}` is to be signed in different ways"))
+                    .label("in this way")
+                    .related(first_place, "and in another one")
+                    .help("an image has its own `sign` and `key`, or those of the top of its file")
+            }
+            (What::Image { source: known, .. }, What::Image { source, .. }) if known == source => {
+                error(format!("`{target}` is wanted with different platforms"))
+                    .label("with these")
+                    .related(first_place, "and with others")
+                    .help(help)
+            }
+            (What::Image { .. }, What::Image { .. }) | (What::Chart { .. }, What::Chart { .. }) => {
+                error(format!("`{target}` is wanted from two different sources"))
+                    .label("from this source")
+                    .related(first_place, "and from this one")
+                    .help(help)
+            }
+            (known, _) => {
+                let (this, other) = match known {
+                    What::Image { .. } => ("by a chart", "by an image"),
+                    What::Chart { .. } => ("by an image", "by a chart"),
+                };
+                error(format!("`{target}` is wanted by an image and by a chart"))
+                    .label(format!("{this} here"))
+                    .related(first_place, format!("{other} here"))
+                    .help("the tag of a chart is its version; give the image another one")
+            }
         });
         false
     }
@@ -182,7 +226,12 @@ impl Joined<'_> {
         }
         let images = self.sync_file.images.iter().map(|image| &image.source.location);
         let selections = self.sync_file.selections.iter().map(|one| &one.source);
-        let sources: Vec<&Location> = images.chain(selections).collect();
+        let charts = self.sync_file.charts.iter().flat_map(|chart| &chart.sources);
+        let charts = charts.filter_map(|source| match source {
+            ChartSource::Registry(location) => Some(location),
+            ChartSource::Repository { .. } => None,
+        });
+        let sources: Vec<&Location> = images.chain(selections).chain(charts).collect();
         for (rule, at) in self.sync_file.verify.iter().zip(rules) {
             if !sources.iter().any(|source| rule.source.matches(source))
                 && let Some(found) = found.get_mut(at.text)

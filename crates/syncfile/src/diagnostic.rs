@@ -95,6 +95,10 @@ codes! {
     TagWithTags = "tag-with-tags",
     /// A range of versions that is not one.
     InvalidRange = "invalid-range",
+    /// A version of a chart that is not one.
+    InvalidVersion = "invalid-version",
+    /// Several tags for one image that is named by another tag.
+    UnclearTags = "unclear-tags",
     /// A pattern that is neither a glob nor a regex, or can match nothing.
     InvalidPattern = "invalid-pattern",
     /// A key that is none, or none that can do what it is for.
@@ -105,6 +109,14 @@ codes! {
     NoSigningKey = "no-signing-key",
     /// An image that has nowhere to go.
     NoTarget = "no-target",
+    /// ECR repositories, and not said of which account or region.
+    NoEcrRegistry = "no-ecr-registry",
+    /// `ecr` in an image with no target in ECR.
+    NotEcr = "not-ecr",
+    /// A file with defaults of ECR repositories that is not what it must be.
+    InvalidDefaultFile = "invalid-default-file",
+    /// A file with defaults of ECR repositories that was taken because of its name.
+    DefaultFile = "default-file",
     /// A target that cannot be written as a name.
     InvalidTarget = "invalid-target",
     /// A target that names no registry.
@@ -117,10 +129,12 @@ codes! {
     DuplicateImage = "duplicate-image",
     /// One registry, described twice and differently.
     DuplicateRegistry = "duplicate-registry",
+    /// One ECR repository, described twice.
+    DuplicateRepository = "duplicate-repository",
+    /// A setting that another one goes before.
+    IgnoredSetting = "ignored-setting",
     /// One file, given twice.
     DuplicateFile = "duplicate-file",
-    /// A part of the format that this version cannot do.
-    NotSupportedYet = "not-supported-yet",
     /// A secret that stands in the file itself.
     SecretInFile = "secret-in-file",
     /// A value that a list has twice.

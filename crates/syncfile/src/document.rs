@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use oci::Host;
+use oci::{EcrRegistry, Host};
 
+use crate::chart::{self, ChartEntry};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::ecr_registry::{self, NoRegistry};
 use crate::image::{self, Entry, Surroundings};
-use crate::pending;
 use crate::reader::{Field, Mapping, Reader};
 use crate::registry::{self, RegistryEntry};
+use crate::repository::{self, RepositoryEntry};
 use crate::signing::{self, SigningDefaults};
 use crate::target_name::Prefix;
 use crate::text::Text;
@@ -23,11 +25,21 @@ pub(crate) struct Document {
     pub(crate) registries: Vec<(Host, Span, RegistryEntry)>,
     /// With where the source of each stands.
     pub(crate) verify: Vec<(VerifyRule, Span)>,
+    pub(crate) repositories: Vec<RepositoryEntry>,
+    pub(crate) charts: Vec<ChartEntry>,
     pub(crate) found: Vec<Diagnostic>,
 }
 
-/// Reads a file; `given` are the prefixes of the command line, which beat its own.
-pub(crate) fn read(text: &mut Text, given: Option<&[Prefix]>) -> Document {
+/// What was said outside of the files.
+pub(crate) struct Given<'a> {
+    /// The prefixes of the command line, which beat those of a file.
+    pub(crate) prefixes: Option<&'a [Prefix]>,
+    /// The registry of ECR repositories that name none.
+    pub(crate) registry: Result<&'a EcrRegistry, &'a NoRegistry>,
+}
+
+/// Reads a file.
+pub(crate) fn read(text: &mut Text, given: &Given<'_>) -> Document {
     let parsed = yaml::parse(text.content());
     // After a syntax error there is no tree that tells which values are secret.
     if let Some(root) = &parsed.root {
@@ -63,10 +75,10 @@ fn line_has_slash_comment(text: &Text, span: Span) -> bool {
     line.contains(" //") || line.trim_start().starts_with("//")
 }
 
-fn top_level(reader: &mut Reader<'_>, root: &Node, given: Option<&[Prefix]>) -> Document {
+fn top_level(reader: &mut Reader<'_>, root: &Node, given: &Given<'_>) -> Document {
     if let Content::List(items) = &root.content {
-        bare_list(reader, root, items);
-        return Document::default();
+        let repositories = bare_list(reader, root, items, given);
+        return Document { repositories, ..Document::default() };
     }
     let Some(mut keys) = Mapping::open(reader, root, "a sync file") else {
         return Document::default();
@@ -77,8 +89,9 @@ fn top_level(reader: &mut Reader<'_>, root: &Node, given: Option<&[Prefix]>) -> 
     let images = keys.get("images");
     let registries = keys.get("registries");
     let repositories = keys.get("repositories");
+    let charts = keys.get("charts");
     let complete = keys.close(reader);
-    let prefixes = given.or(own.as_deref());
+    let prefixes = given.prefixes.or(own.as_deref());
 
     let mut document = Document::default();
     if let Some(field) = registries {
@@ -87,9 +100,10 @@ fn top_level(reader: &mut Reader<'_>, root: &Node, given: Option<&[Prefix]>) -> 
     if let Some(field) = verify {
         document.verify = verify::read(reader, field);
     }
-    let has_others = registries.is_some() || repositories.is_some() || verify.is_some();
+    let has_others = [registries, repositories, charts, verify].iter().any(Option::is_some);
     match images {
         Some(field) => {
+            let signing = Arc::clone(&signing);
             let (images, without_target) = read_images(reader, field, prefixes, signing);
             document.images = images;
             // An unknown key may well be a misspelt prefix.
@@ -105,15 +119,25 @@ fn top_level(reader: &mut Reader<'_>, root: &Node, given: Option<&[Prefix]>) -> 
         None => {}
     }
     if let Some(field) = repositories {
-        let items = reader.list(field).unwrap_or_default();
-        pending::repositories(reader, items);
-        reader.not_supported(field, "list the images under `images:` with a `destination`");
+        let items = list(reader, field);
+        let signing = Arc::clone(&signing);
+        document.repositories = read_repositories(reader, field.key_span, items, given, signing);
+    }
+    if let Some(field) = charts {
+        let around = chart::Around { prefixes, signing };
+        let charts = list(reader, field).iter();
+        document.charts = charts.filter_map(|item| chart::read(reader, item, &around)).collect();
     }
     document
 }
 
 /// A list at the top is ecr-sync's form of `repositories`.
-fn bare_list(reader: &mut Reader<'_>, root: &Node, items: &[Node]) {
+fn bare_list(
+    reader: &mut Reader<'_>,
+    root: &Node,
+    items: &[Node],
+    given: &Given<'_>,
+) -> Vec<RepositoryEntry> {
     let is_image = |item: &Node| match &item.content {
         Content::Mapping(entries) => entries.iter().any(
             |(key, _)| matches!(&key.content, Content::Scalar { text, .. } if text == "source"),
@@ -127,11 +151,39 @@ fn bare_list(reader: &mut Reader<'_>, root: &Node, items: &[Node]) {
     } else if items.is_empty() {
         reader.push(reader.warning(Code::EmptyList, root.span, "the list is empty"));
     } else {
-        pending::repositories(reader, items);
-        let message = "a list of ECR repositories is not supported yet";
-        let error = reader.error(Code::NotSupportedYet, root.span, message);
-        reader.push(error.help("list the images under `images:` with a `destination`"));
+        return read_repositories(reader, root.span, items, given, Arc::default());
     }
+    Vec::new()
+}
+
+/// The repositories that are right; `at` is where the list begins.
+fn read_repositories(
+    reader: &mut Reader<'_>,
+    at: Span,
+    items: &[Node],
+    given: &Given<'_>,
+    signing: Arc<SigningDefaults>,
+) -> Vec<RepositoryEntry> {
+    let registry = given.registry.ok();
+    let mut around = repository::Around { registry, signing, without_registry: false };
+    let repositories = items.iter().filter_map(|item| repository::read(reader, item, &mut around));
+    let repositories = repositories.collect();
+    if around.without_registry
+        && let Err(problem) = given.registry
+    {
+        let place = reader.place(at);
+        reader.push(ecr_registry::describe(problem, place));
+    }
+    repositories
+}
+
+/// The items of a list, and a warning where there is none.
+fn list<'n>(reader: &mut Reader<'_>, field: Field<'n>) -> &'n [Node] {
+    let items = reader.list(field);
+    if items.is_some_and(<[Node]>::is_empty) {
+        reader.push(reader.warning(Code::EmptyList, field.key_span, "the list is empty"));
+    }
+    items.unwrap_or_default()
 }
 
 /// The images that are right, and the sources of those that have nowhere to go.
@@ -141,10 +193,7 @@ fn read_images(
     prefixes: Option<&[Prefix]>,
     signing: Arc<SigningDefaults>,
 ) -> (Vec<Entry>, Vec<Span>) {
-    let Some(items) = reader.list(field) else { return (Vec::new(), Vec::new()) };
-    if items.is_empty() {
-        reader.push(reader.warning(Code::EmptyList, field.key_span, "the list is empty"));
-    }
+    let items = list(reader, field);
     let mut surroundings = Surroundings { prefixes, signing, without_target: Vec::new() };
     let images = items.iter().filter_map(|item| image::read(reader, item, &mut surroundings));
     let images = images.collect();

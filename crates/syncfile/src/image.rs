@@ -6,6 +6,7 @@ use oci::{InvalidName, Location, Reference, Selection, Source, Tag, Target, Writ
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::reader::{Field, Mapping, Reader, Spanned};
+use crate::repository::{self, Creation};
 use crate::signing::{self, SigningDefaults};
 use crate::sync_file::{Image, Origin, TagSelection};
 use crate::tag_selection::{self, Around};
@@ -18,6 +19,8 @@ pub(crate) struct Entry {
     pub(crate) wants: Wants,
     pub(crate) span: Span,
     pub(crate) target_spans: Vec<Span>,
+    /// How the ECR repositories of its targets are made, where that is asked for.
+    pub(crate) ecr: Option<Creation>,
 }
 
 /// What an entry wants.
@@ -54,9 +57,7 @@ pub(crate) fn read(
     let destinations = destinations(reader, &mut keys);
     let selects = keys.get("tags");
     let signing = signing::read(reader, &mut keys, &surroundings.signing);
-    if let Some(field) = keys.get("ecr") {
-        reader.not_supported(field, "create the ECR repository first, and remove the key");
-    }
+    let ecr = keys.get("ecr").and_then(|field| repository::read_creation(reader, field));
     let extent = extent::read(reader, &mut keys);
     keys.close(reader);
 
@@ -68,7 +69,8 @@ pub(crate) fn read(
         let around =
             Around { span, source: &source, reference, tag, extent, destinations, signing };
         let (selection, target_spans) = tag_selection::read(reader, field, around, surroundings)?;
-        return Some(Entry { wants: Wants::Tags(selection), span, target_spans });
+        check_ecr(reader, &ecr, selection.targets.iter())?;
+        return Some(Entry { wants: Wants::Tags(selection), span, target_spans, ecr });
     }
     let tag = tag.map(|tag| (parse_tag(reader, &tag), tag.span));
     let reference = reference?;
@@ -107,9 +109,27 @@ pub(crate) fn read(
     if reader.found.len() > before || targets.is_empty() {
         return None;
     }
+    check_ecr(reader, &ecr, targets.iter().map(|target| &target.location))?;
     let origin = origin(reader, span);
     let image = Image { source, written, extent: extent?, targets, signing, origin };
-    Some(Entry { wants: Wants::Image(image), span, target_spans })
+    Some(Entry { wants: Wants::Image(image), span, target_spans, ecr })
+}
+
+/// Of several targets one in ECR is enough; none is a mistake.
+fn check_ecr<'t>(
+    reader: &mut Reader<'_>,
+    ecr: &Option<Creation>,
+    mut targets: impl Iterator<Item = &'t Location>,
+) -> Option<()> {
+    let Some(ecr) = ecr else { return Some(()) };
+    if targets.any(|target| repository::of_location(target).is_some()) {
+        return Some(());
+    }
+    let message = "`ecr` makes the repository of the target in ECR, and no target is there";
+    let error = reader.error(Code::NotEcr, ecr.span, message);
+    let form = "`123456789012.dkr.ecr.us-east-1.amazonaws.com/REPOSITORY`";
+    reader.push(error.help(format!("a target in ECR is written as {form}")));
+    None
 }
 
 pub(crate) fn origin(reader: &Reader<'_>, span: Span) -> Origin {
@@ -130,7 +150,7 @@ pub(crate) enum Destinations {
     Wrong,
 }
 
-fn destinations(reader: &mut Reader<'_>, keys: &mut Mapping<'_>) -> Destinations {
+pub(crate) fn destinations(reader: &mut Reader<'_>, keys: &mut Mapping<'_>) -> Destinations {
     let field = match (keys.get("destination"), keys.get("target")) {
         (None, None) => return Destinations::None,
         (Some(field), None) | (None, Some(field)) => field,
@@ -285,7 +305,10 @@ fn target_tag(reader: &mut Reader<'_>, name: &Name, source: Span) -> Option<Tag>
     name.tag.clone()
 }
 
-fn parse_reference(reader: &mut Reader<'_>, text: &Spanned<String>) -> Option<Reference> {
+pub(crate) fn parse_reference(
+    reader: &mut Reader<'_>,
+    text: &Spanned<String>,
+) -> Option<Reference> {
     match text.value.parse() {
         Ok(reference) => Some(reference),
         Err(error) => {
@@ -312,7 +335,7 @@ fn described(error: &InvalidName) -> (String, String) {
     (what, error.problem().to_owned())
 }
 
-fn parse_tag(reader: &mut Reader<'_>, text: &Spanned<String>) -> Option<Tag> {
+pub(crate) fn parse_tag(reader: &mut Reader<'_>, text: &Spanned<String>) -> Option<Tag> {
     match text.value.parse() {
         Ok(tag) => Some(tag),
         Err(error) => {

@@ -1,26 +1,31 @@
-//! The sync file: which images are wanted, and where they go.
+//! The sync file: which images, charts and ECR repositories are wanted, and where they go.
 //!
 //! [`load`] reads files, checks all of them and resolves them into a [`SyncFile`] with nothing
 //! left to check, or into [`Diagnostics`] that tell every mistake of every file in one go, each
 //! with its place, the line it stands in and what would be right. No registry is asked.
 //!
 //! A text walks through these modules: `input` (files to texts), `yaml` (text to a tree),
-//! `reader` (shape), `document`, `image`, `extent`, `tag_selection`, `signing`, `verify` and `registry`
-//! (meaning), `combine` (all files together).
+//! `reader` (shape), `document`, `image`, `extent`, `tag_selection`, `signing`, `verify`, `registry`,
+//! `repository` with its parts, and `chart` (meaning), `combine` (all files together), `default_files`
+//! (what ECR repositories do not say themselves).
 
 mod chart;
+mod chart_source;
 mod combine;
+mod default_files;
 mod diagnostic;
 mod document;
+mod ecr_registry;
 mod extent;
 mod hidden;
 mod image;
 mod input;
 mod key;
-mod pending;
+mod policy;
 mod reader;
 mod registry;
 mod repository;
+mod repository_image;
 mod repository_settings;
 mod schema;
 mod secret;
@@ -33,7 +38,8 @@ mod text;
 mod verify;
 mod yaml;
 
-pub use chart::{Chart, ChartSource, ChartVersions};
+pub use chart::{Chart, ChartVersions};
+pub use chart_source::ChartSource;
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity};
 pub use input::Input;
 pub use key::Key;
@@ -49,6 +55,7 @@ pub use verify::{Identity, IdentityText, Keyless, VerifyMode, VerifyRule};
 
 use std::path::{Path, PathBuf};
 
+use document::Given;
 use target_name::Prefix;
 
 /// What flags and variables say; it beats what the files say.
@@ -96,15 +103,17 @@ pub fn load(inputs: &[Input], defaults: &Defaults) -> Result<Loaded, Diagnostics
     let mut found = Vec::new();
     let prefixes = given_prefixes(defaults, &mut found);
     let mut texts = input::read(inputs, &mut found);
-    let documents =
-        texts.iter_mut().map(|text| document::read(text, prefixes.as_deref())).collect();
-    let (sync_file, in_files) = combine::combine(&texts, documents);
+    let registry = ecr_registry::given(&defaults.ecr);
+    let given = Given { prefixes: prefixes.as_deref(), registry: registry.as_ref() };
+    let documents = texts.iter_mut().map(|text| document::read(text, &given)).collect();
+    let (mut sync_file, in_files) = combine::combine(&texts, documents);
     found.extend(in_files);
+    default_files::apply(&mut sync_file, &defaults.ecr, &mut found);
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         return Err(Diagnostics::new(found));
     }
     if sync_file.is_empty() && found.is_empty() {
-        let message = "there is no image in what was given";
+        let message = "nothing is wanted in what was given";
         found.push(Diagnostic::warning(Code::EmptyList, None, message));
     }
     Ok(Loaded { sync_file, warnings: found })

@@ -52,12 +52,6 @@ impl<'a> Reader<'a> {
         Diagnostic::warning(code, self.place(span), message)
     }
 
-    /// Refuses what is in the format but not in this version.
-    pub(crate) fn not_supported(&mut self, field: Field<'_>, help: &str) {
-        let message = format!("`{}` is not supported yet", field.key);
-        self.push(self.error(Code::NotSupportedYet, field.key_span, message).help(help));
-    }
-
     /// A text that may also be `null`, which is none.
     pub(crate) fn text_or_null(&mut self, field: Field<'_>) -> Option<Spanned<String>> {
         if field.node.is_null() { None } else { self.text(field) }
@@ -200,7 +194,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The error for a plain text that holds what was meant as a comment.
-    fn slash_comment(&self, text: &str, span: Span) -> Option<Diagnostic> {
+    pub(crate) fn slash_comment(&self, text: &str, span: Span) -> Option<Diagnostic> {
         let (value, _) = text.split_once(" //")?;
         let at = value.len() + 1;
         // The mark is exact where the text is in the file as it is read.
@@ -411,6 +405,13 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("issuer", "in `identities` of a rule of `verify`"),
     ("subject", "in `identities` of a rule of `verify`"),
     ("pull_url", "in `image` or `chart` of an entry of `repositories`"),
+    ("aliases", "in `image` of an entry of `repositories`"),
+    ("lifecyclePolicy", "in an entry of `repositories`"),
+    ("permissionPolicy", "in an entry of `repositories`"),
+    ("resourceTags", "in an entry of `repositories`"),
+    ("scanOnPush", "in an entry of `repositories`"),
+    ("charts", "at the top of the file"),
+    ("versions", "in an entry of `charts`"),
     ("auth", "in an entry of `registries`"),
     ("username", "in `auth` of an entry of `registries`"),
     ("password", "in `auth` of an entry of `registries`"),

@@ -18,7 +18,7 @@ mod tests {
 
     use super::*;
     use crate::yaml::{self, Content, Node};
-    use crate::{Code, Defaults, Diagnostic, Input, Outside, Severity, load};
+    use crate::{Code, Defaults, Diagnostic, EcrDefaults, Input, Outside, Severity, load};
 
     fn parsed_schema() -> Value {
         serde_json::from_str(schema()).expect("JSON")
@@ -58,12 +58,15 @@ mod tests {
         validator().is_valid(&json(&root))
     }
 
-    /// Everything that is told about a text beside another file, with a prefix given.
+    /// Everything that is told about a text beside another file, with a prefix and a registry given.
     fn told(text: &str) -> Vec<Diagnostic> {
-        let defaults = Defaults {
-            target_repo_prefixes: vec!["registry.example.com/mirror".into()],
-            ..Defaults::default()
+        let ecr = EcrDefaults {
+            account: Some("123456789012".into()),
+            region: Some("us-east-1".into()),
+            ..EcrDefaults::default()
         };
+        let target_repo_prefixes = vec!["registry.example.com/mirror".into()];
+        let defaults = Defaults { target_repo_prefixes, ecr };
         let other = Input::Stdin("images: [{ source: example:1 }]".to_owned());
         match load(&[Input::Stdin(text.to_owned()), other], &defaults) {
             Ok(loaded) => {
@@ -84,7 +87,7 @@ mod tests {
         let text = "
 zzzzzzzzzz: 1
 images:
-- { source: a:1, zzzzzzzzzz: 1, tags: { zzzzzzzzzz: 1 } }
+- { source: a:1, zzzzzzzzzz: 1, tags: { zzzzzzzzzz: 1 }, ecr: { zzzzzzzzzz: 1 } }
 registries:
   r.example:
     zzzzzzzzzz: 1
@@ -93,7 +96,13 @@ registries:
 verify:
 - { zzzzzzzzzz: 1, identities: [{ zzzzzzzzzz: 1 }] }
 repositories:
-- { zzzzzzzzzz: 1, image: { zzzzzzzzzz: 1 }, chart: { zzzzzzzzzz: 1 } }
+- zzzzzzzzzz: 1
+  image: { zzzzzzzzzz: 1 }
+  chart: { zzzzzzzzzz: 1 }
+  mutability: { zzzzzzzzzz: 1 }
+  encryption: { zzzzzzzzzz: 1 }
+charts:
+- { zzzzzzzzzz: 1 }
 ";
         let schema = parsed_schema();
         let mut compared = 0;
@@ -112,6 +121,10 @@ repositories:
                 "a rule of `verify`" => "/$defs/verifyRule/properties",
                 "an identity" => "/$defs/identity/properties",
                 "an ECR repository" => "/$defs/repository/properties",
+                "a chart" => "/$defs/chart/properties",
+                "`ecr`" => "/$defs/creation/properties",
+                "`mutability`" => "/$defs/mutability/anyOf/1/properties",
+                "`encryption`" => "/$defs/encryption/anyOf/1/properties",
                 "`image`" => "/$defs/repository/properties/image/properties",
                 "`chart`" => "/$defs/repository/properties/chart/properties",
                 other => panic!("{other} is not compared with the schema"),
@@ -120,7 +133,7 @@ repositories:
             assert_eq!(read, described.keys().map(String::as_str).collect(), "{at}");
             compared += 1;
         }
-        assert_eq!(compared, 12);
+        assert_eq!(compared, 16);
     }
 
     #[test]
@@ -153,6 +166,8 @@ repositories:
     fn the_schema_refuses_what_the_reader_refuses() {
         let image = |keys: &str| format!("images: [{{ source: a:1, {keys} }}]");
         let registry = |keys: &str| format!("registries: {{ r.example: {{ {keys} }} }}");
+        let repository = |keys: &str| format!("repositories: [{{ name: app, {keys} }}]");
+        let chart = |keys: &str| format!("charts: [{{ {keys} }}]");
         let rule = |keys: &str| format!("verify: [{{ source: '**', {keys} }}]");
         let wrong = [
             "images: a".to_owned(),
@@ -164,6 +179,34 @@ repositories:
             "registries: [r.example]".into(),
             "registries: { r.example/path: {} }".into(),
             "repositories: [{}]".into(),
+            "[{ names: a }]".into(),
+            repository("mutability: fixed"),
+            repository("mutability: { except: ['*'] }"),
+            repository("mutability: { mode: immutable, except: [] }"),
+            repository("encryption: DES"),
+            repository("encryption: { kms: [a] }"),
+            repository("scanOnPush: 1"),
+            repository("lifecyclePolicy: []"),
+            repository("permissionPolicy: a"),
+            repository("resourceTags: [a]"),
+            repository("resourceTags: { a: [b] }"),
+            repository("resourceTags: { a: }"),
+            repository("image: nginx"),
+            repository("image: { tags: [a] }"),
+            repository("image: { pull_url: nginx, tags: latest }"),
+            repository("chart: { pull_url: 'oci://r.io/a', aliases: true }"),
+            "repositories: [{ name: a }]".into(),
+            "charts: { a: b }".into(),
+            chart("source: nginx, versions: 1.2.3"),
+            chart("versions: 1.2.3"),
+            chart("source: 'https://a.io/b', versions: []"),
+            chart("source: 'https://a.io/b', versions: 1.2.3, images: 1"),
+            chart("source: 'https://a.io/b', versions: 1.2.3, tag: 1.2.3"),
+            image("ecr: true"),
+            image("ecr: { scanOnPush: true }"),
+            image(
+                "destination: 123456789012.dkr.ecr.us-east-1.amazonaws.com/a, ecr: { create: 1 }",
+            ),
             image("tag: [a]"),
             image("platform: [linux/amd64]"),
             image("destination: {}"),

@@ -168,7 +168,8 @@ impl SyncFile {
 
     fn signings(&self) -> impl Iterator<Item = &Signing> {
         let images = self.images.iter().map(|image| &image.signing);
-        images.chain(self.selections.iter().map(|one| &one.signing))
+        let selections = self.selections.iter().map(|one| &one.signing);
+        images.chain(selections).chain(self.charts.iter().map(|chart| &chart.signing))
     }
 }
 

@@ -95,7 +95,7 @@ fn selector(reference: &Reference) -> Option<String> {
 }
 
 /// `NAME` of `NAME:TAG@DIGEST`.
-fn without_selector(text: &str) -> &str {
+pub(crate) fn without_selector(text: &str) -> &str {
     let text = text.split('@').next().unwrap_or(text);
     match text.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => name,

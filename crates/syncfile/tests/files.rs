@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use oci::Location;
-use syncfile::{Auth, Defaults, Diagnostics, Input, Loaded, Secret, load};
+use serde_json::json;
+use syncfile::{Auth, Defaults, Diagnostics, EcrDefaults, Input, Loaded, Secret, load};
 
 fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     let file = folder.join(name);
@@ -216,4 +217,82 @@ fn files_may_share_a_registry_but_not_contradict_each_other() {
     assert_eq!(codes(&load_paths(&[&a, &same, &images])), [""; 0]);
     assert_eq!(codes(&load_paths(&[&a, &other, &images])), ["duplicate-registry"]);
     assert_eq!(codes(&load_paths(&[&a])), ["empty-list"], "nothing to do");
+}
+
+fn ecr() -> EcrDefaults {
+    let (account, region) = (Some("123456789012".to_owned()), Some("us-east-1".to_owned()));
+    EcrDefaults { account, region, ..EcrDefaults::default() }
+}
+
+fn load_ecr(paths: &[&Path], ecr: EcrDefaults) -> Result<Loaded, Diagnostics> {
+    let inputs: Vec<Input> = paths.iter().map(|path| Input::from(*path)).collect();
+    load(&inputs, &Defaults { ecr, ..Defaults::default() })
+}
+
+#[test]
+fn a_folder_of_repositories_is_one_list() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "a.yaml", "- name: nginx-app\n  image: {pull_url: 'nginx:1'}");
+    write(folder.path(), "b.yml", "repositories: [{name: other}]");
+    let loaded = load_ecr(&[folder.path()], ecr()).expect("right");
+    let names: Vec<_> = loaded.sync_file.repositories.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!((names.as_slice(), loaded.warnings.len()), (["nginx-app", "other"].as_slice(), 0));
+    let again = write(folder.path(), "c.yaml", "- name: other");
+    let result = load_ecr(&[folder.path()], ecr());
+    assert_eq!(codes(&result), ["duplicate-repository"]);
+    let text = result.expect_err("wrong").to_string();
+    for file in [folder.path().join("b.yml"), again] {
+        assert!(text.contains(&file.display().to_string()), "{text}");
+    }
+}
+
+#[test]
+fn a_repository_has_the_defaults_of_the_files_with_the_usual_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let list = "
+- { name: own, lifecyclePolicy: { own: 1 }, resourceTags: { team: mine, more: x } }
+- name: default
+";
+    let list = write(folder.path(), "list.yaml", list);
+    write(folder.path(), "ecr-lifecycle.json", r#"{"rules": [{"rulePriority": 1}]}"#);
+    write(folder.path(), "default_resource_tags.json", r#"[{"Key": "team", "Value": "web"}]"#);
+    let loaded = load_ecr(&[&list], ecr());
+    assert_eq!(codes(&loaded), ["default-file", "default-file"], "nobody asked for them here");
+    let [own, default] = &loaded.expect("right").sync_file.repositories[..] else { panic!() };
+    assert_eq!(own.settings.lifecycle_policy, Some(json!({ "own": 1 })));
+    assert_eq!(
+        default.settings.lifecycle_policy,
+        Some(json!({ "rules": [{ "rulePriority": 1 }] }))
+    );
+    assert_eq!(default.settings.permission_policy, None);
+    let tags = |one: &syncfile::EcrRepository| format!("{:?}", one.settings.resource_tags);
+    assert_eq!(tags(own), r#"{"more": "x", "team": "mine"}"#);
+    assert_eq!(tags(default), r#"{"team": "web"}"#);
+    let images =
+        write(folder.path(), "images.yaml", "images: [{source: a:1, destination: r.io/a}]");
+    assert_eq!(codes(&load_ecr(&[&images], ecr())), [""; 0], "they are for ECR repositories");
+}
+
+#[test]
+fn a_default_file_that_is_named_must_be_there_and_be_right() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let list = write(folder.path(), "lists/list.yaml", "- name: app");
+    write(folder.path(), "lists/ecr-permissions.json", r#"{"usual": 1}"#);
+    let load_with = |file: PathBuf| {
+        load_ecr(&[&list], EcrDefaults { permission_policy_file: Some(file), ..ecr() })
+    };
+    let policy =
+        |loaded: Loaded| loaded.sync_file.repositories[0].settings.permission_policy.clone();
+    let named = write(folder.path(), "named.json", r#"{"named": 1}"#);
+    let loaded = load_with(named);
+    assert_eq!(codes(&loaded), [""; 0]);
+    assert_eq!(policy(loaded.expect("right")), Some(json!({ "named": 1 })));
+    let beside = load_with("ecr-permissions.json".into());
+    assert_eq!(codes(&beside), [""; 0], "a bare name may be that of a file beside the list");
+    assert_eq!(policy(beside.expect("right")), Some(json!({ "usual": 1 })));
+    assert_eq!(codes(&load_with(folder.path().join("none.json"))), ["unreadable-file"]);
+    for wrong in ["[]", "{", "{}{}"] {
+        let result = load_with(write(folder.path(), "wrong.json", wrong));
+        assert_eq!(codes(&result), ["invalid-default-file"], "{wrong}");
+    }
 }

@@ -3,12 +3,16 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 use proptest::prelude::*;
-use syncfile::{Defaults, Input, load};
+use syncfile::{Defaults, EcrDefaults, Input, load};
 
 /// Loads a text and renders all that is found; what is rendered.
 fn load_and_render(text: String) -> String {
-    let defaults =
-        Defaults { target_repo_prefixes: vec!["reg.example/ext".into()], ..Defaults::default() };
+    let ecr = EcrDefaults {
+        account: Some("123456789012".into()),
+        region: Some("us-east-1".into()),
+        ..EcrDefaults::default()
+    };
+    let defaults = Defaults { target_repo_prefixes: vec!["reg.example/ext".into()], ecr };
     match load(&[Input::Stdin(text)], &defaults) {
         Ok(loaded) => format!(
             "{:?}{}",
@@ -49,6 +53,23 @@ fn word() -> impl Strategy<Value = String> {
         "platforms",
         "tags",
         "repositories",
+        "name",
+        "registry",
+        "image",
+        "chart",
+        "pull_url",
+        "aliases",
+        "lifecyclePolicy",
+        "resourceTags",
+        "mutability",
+        "encryption",
+        "ecr",
+        "create",
+        "charts",
+        "versions",
+        "oci://r.example/a:1.0.0",
+        "https://h/a/b",
+        "^1.2",
         "r.example",
         "nginx:1.27",
         "nginx",
@@ -90,6 +111,22 @@ fn word() -> impl Strategy<Value = String> {
         "https://u:p@h/",
     ];
     proptest::sample::select(words.to_vec()).prop_map(str::to_owned)
+}
+
+/// Entries of `repositories` and `charts` with the right keys and any values.
+fn nearly_right_others() -> impl Strategy<Value = String> {
+    let value = || "[ -~äß☃]{0,20}|oci://r.io/[a-z:/@]{0,9}|https://[a-z./:@]{0,12}";
+    let tags = || "[0-9.+_^, ]{0,8}";
+    (value(), value(), tags(), value(), tags(), value()).prop_map(
+        |(name, image, image_tags, chart, tags, policy)| {
+            format!(
+                "repositories:\n- name: {name}\n- name: app\n  image:\n    pull_url: {image}\n    \
+                 tags: [{image_tags}]\n  chart:\n    pull_url: {chart}\n    tags: [{tags}]\n  \
+                 lifecyclePolicy:\n    a: {policy}\n  resourceTags:\n    a: {policy}\n  \
+                 mutability: {policy}\ncharts:\n- source: {chart}\n  versions: {tags}\n"
+            )
+        },
+    )
 }
 
 /// Entries with the right keys and any values.
@@ -135,6 +172,11 @@ proptest! {
 
     #[test]
     fn no_nearly_right_list_panics(text in nearly_right()) {
+        load_and_render(text);
+    }
+
+    #[test]
+    fn no_nearly_right_list_of_repositories_and_charts_panics(text in nearly_right_others()) {
         load_and_render(text);
     }
 }

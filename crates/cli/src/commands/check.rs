@@ -1,7 +1,7 @@
 //! `check`: are the sync files right? Asks no registry.
 
 use report::ExitStatus;
-use syncfile::SyncFile;
+use syncfile::{Chart, ChartVersions, SyncFile};
 
 use super::sync::load;
 use crate::arguments::CheckArguments;
@@ -17,25 +17,32 @@ pub(crate) fn execute(
     let list = ListSettings::of_check(typed, context.environment)?;
     let signing = SigningSettings::of_check(&typed.key, context.environment)?;
     let loaded = load(&list, &signing, context)?;
-    let SyncFile { images, selections, .. } = &loaded.sync_file;
+    let SyncFile { images, selections, repositories, charts, .. } = &loaded.sync_file;
     let targets = images.iter().map(|image| image.targets.len());
-    let targets: usize = targets.chain(selections.iter().map(|one| one.targets.len())).sum();
-    let count = |number: usize, noun: &str| match number {
-        1 => format!("1 {noun}"),
-        _ => format!("{number} {noun}s"),
-    };
-    let warnings = match loaded.warnings.len() {
-        0 => String::new(),
-        number => format!(", {}", count(number, "warning")),
-    };
-    let selections = match selections.len() {
-        0 => String::new(),
-        number => format!(", {}", count(number, "tag selection")),
-    };
-    context.result(&format!(
-        "ok: {}{selections}, {}{warnings}\n",
-        count(images.len(), "image"),
-        count(targets, "target")
-    ))?;
+    let targets = targets.chain(selections.iter().map(|one| one.targets.len()));
+    let targets: usize = targets.chain(charts.iter().map(targets_of_chart)).sum();
+    let counted = [
+        (images.len(), "image", "images"),
+        (selections.len(), "tag selection", "tag selections"),
+        (repositories.len(), "ECR repository", "ECR repositories"),
+        (charts.len(), "chart", "charts"),
+        (targets, "target", "targets"),
+        (loaded.warnings.len(), "warning", "warnings"),
+    ];
+    let counted = counted.into_iter().filter_map(|(number, one, many)| match number {
+        // What every file has is told also where this one has none.
+        0 if !matches!(one, "image" | "target") => None,
+        1 => Some(format!("1 {one}")),
+        _ => Some(format!("{number} {many}")),
+    });
+    context.result(&format!("ok: {}\n", counted.collect::<Vec<_>>().join(", ")))?;
     Ok(ExitStatus::Success)
+}
+
+/// As many as its versions have, where these are known without asking.
+fn targets_of_chart(chart: &Chart) -> usize {
+    match &chart.versions {
+        ChartVersions::Exact(versions) => versions.len() * chart.targets.len(),
+        ChartVersions::Range(_) => chart.targets.len(),
+    }
 }

@@ -58,6 +58,7 @@ impl List<'_> {
         let login = target_login(self.login, context)?;
         let signing = SigningSettings::new(self.signing, context.environment)?;
         let Loaded { sync_file, .. } = load(&list, &signing, context)?;
+        super::unsupported(&sync_file)?;
         let signatures = Signatures::new(&signing, &sync_file)?;
         let wanted = wiring::wanted(&sync_file, &signatures)?;
         let selections = wiring::selections(&sync_file, &signatures)?;
