@@ -3,6 +3,7 @@
 
 mod doctor;
 mod referrers;
+mod repositories;
 mod run;
 mod serve;
 mod signature;
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 
 pub(crate) use doctor::DoctorArguments;
 pub(crate) use referrers::{ReferrersArguments, Switch, which};
+pub(crate) use repositories::{EcrArguments, RepositoriesArguments};
 pub(crate) use run::{
     CheckArguments, CopyArguments, ListArguments, LoginArguments, OutputFormat, PlanArguments,
     PrefixArguments, RunArguments, SourceLost, SyncArguments, VerifyArguments, positive, time,

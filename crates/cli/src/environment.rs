@@ -54,6 +54,20 @@ pub(crate) const CERTIFICATE_OIDC_ISSUER_REGEXP: Variable =
     variable("certificate-oidc-issuer-regexp", "SYNCER_CERTIFICATE_OIDC_ISSUER_REGEXP");
 pub(crate) const ATTESTATION: Variable = variable("attestation", "SYNCER_ATTESTATION");
 pub(crate) const CONFIG: Variable = variable("config", "SYNCER_CONFIG").or("REPOSITORIES_DIR");
+pub(crate) const ECR_ACCOUNT_ID: Variable =
+    variable("ecr-account-id", "SYNCER_ECR_ACCOUNT_ID").or("ECR_ACCOUNT_ID");
+pub(crate) const ECR_REGION: Variable =
+    variable("ecr-region", "SYNCER_ECR_REGION").or("ECR_REGION");
+pub(crate) const DEFAULT_LIFECYCLE_POLICY_FILE: Variable =
+    variable("default-lifecycle-policy-file", "SYNCER_DEFAULT_LIFECYCLE_POLICY_FILE")
+        .or("DEFAULT_LIFECYCLE_POLICY_FILE");
+pub(crate) const DEFAULT_PERMISSION_POLICY_FILE: Variable =
+    variable("default-permission-policy-file", "SYNCER_DEFAULT_PERMISSION_POLICY_FILE")
+        .or("DEFAULT_PERMISSION_POLICY_FILE");
+pub(crate) const DEFAULT_RESOURCE_TAGS_FILE: Variable =
+    variable("default-resource-tags-file", "SYNCER_DEFAULT_RESOURCE_TAGS_FILE")
+        .or("DEFAULT_RESOURCE_TAGS_FILE");
+pub(crate) const PRUNE_POLICIES: Variable = variable("prune-policies", "SYNCER_PRUNE_POLICIES");
 pub(crate) const DRY_RUN: Variable = variable("dry-run", "SYNCER_DRY_RUN").or("DRY_RUN");
 pub(crate) const EXIT_CODE: Variable = variable("exit-code", "SYNCER_EXIT_CODE");
 pub(crate) const PLATFORM: Variable = variable("platform", "SYNCER_PLATFORM");
@@ -108,6 +122,12 @@ pub(crate) const VARIABLES: &[Variable] = &[
     CERTIFICATE_OIDC_ISSUER_REGEXP,
     ATTESTATION,
     CONFIG,
+    ECR_ACCOUNT_ID,
+    ECR_REGION,
+    DEFAULT_LIFECYCLE_POLICY_FILE,
+    DEFAULT_PERMISSION_POLICY_FILE,
+    DEFAULT_RESOURCE_TAGS_FILE,
+    PRUNE_POLICIES,
     DRY_RUN,
     EXIT_CODE,
     PLATFORM,
@@ -141,6 +161,12 @@ pub(crate) const VARIABLES: &[Variable] = &[
     MAX_TAGS,
     ALLOW_EMPTY,
 ];
+
+/// The region of AWS's own tools, the first one that is set.
+pub(crate) const AWS_REGION: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+
+/// What ecr-sync ran its copies with.
+pub(crate) const CONTAINER_RUNTIME: &str = "CONTAINER_RUNTIME";
 
 /// Set to anything, it takes all colours away (<https://no-color.org>).
 pub(crate) const NO_COLOR: &str = "NO_COLOR";

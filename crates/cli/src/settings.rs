@@ -1,6 +1,7 @@
 //! What is meant: what was typed, then variables, then defaults, checked and with nothing left to
 //! ask. Pure but for one look at the files that must be there.
 
+mod repositories;
 mod signing;
 
 use std::fs::File;
@@ -11,15 +12,18 @@ use oci::{Extent, Platform, Platforms};
 use report::SourceLost;
 use secrecy::{ExposeSecret, SecretString};
 use sync::ForeignLayers;
+use syncfile::EcrDefaults;
 
 use crate::arguments::{
-    self, CheckArguments, CopyArguments, ListArguments, LogFormat, LogLevel, LoggingArguments,
-    LoginArguments, OutputFormat, PrefixArguments, ReferrersArguments, RunArguments, Switch,
+    self, CheckArguments, CopyArguments, EcrArguments, ListArguments, LogFormat, LogLevel,
+    LoggingArguments, LoginArguments, OutputFormat, PrefixArguments, ReferrersArguments,
+    RunArguments, Switch,
 };
 use crate::environment::{self, Environment, Found};
 use crate::error::CliError;
 use crate::logging::Logging;
 
+pub(crate) use repositories::EcrSettings;
 pub(crate) use signing::{ImageSigning, SigningSettings, key_of_file, key_reference};
 
 /// What is wanted.
@@ -29,6 +33,8 @@ pub(crate) struct ListSettings {
     pub(crate) files: Vec<PathBuf>,
     /// Where images without a destination of their own go.
     pub(crate) prefixes: Vec<String>,
+    /// What holds for the ECR repositories of all files.
+    pub(crate) ecr: EcrDefaults,
 }
 
 /// Who we are at the target, where that was said.
@@ -58,6 +64,9 @@ pub(crate) struct RunSettings {
     pub(crate) referrers: sync::Referrers,
     /// Whether an image that is up to date is looked at for referrers that came later.
     pub(crate) late_referrers: bool,
+    /// How ECR repositories become what they are to be.
+    #[allow(dead_code, reason = "read by the commands once they can do repositories")]
+    pub(crate) ecr: EcrSettings,
     /// How the result is printed.
     pub(crate) output: OutputFormat,
     /// Files for the JSON report.
@@ -70,40 +79,42 @@ pub(crate) struct RunSettings {
 
 impl ListSettings {
     pub(crate) fn new(typed: &ListArguments, environment: &Environment) -> Result<Self, CliError> {
-        if typed.config.is_some() || environment.os_text(environment::CONFIG).is_some() {
-            let name = environment
-                .os_text(environment::CONFIG)
-                .filter(|_| typed.config.is_none())
-                .map_or("--config".to_owned(), |found| format!("the variable {}", found.name));
-            return Err(CliError::usage(format!(
-                "{name} names a folder of ECR repositories, which are not supported yet"
-            ))
-            .hint("images are read with -i/--images-file"));
-        }
-        let files = files(&typed.images_file, environment);
+        let mut files = files(&typed.images_file, environment);
+        files.extend(named(&typed.config, environment, environment::CONFIG));
         if files.is_empty() {
             return Err(CliError::usage("no sync file was given")
                 .hint("name one with -i/--images-file or the variable SYNCER_IMAGES_FILE")
+                .hint("or a folder of ECR repositories with --config or the variable REPOSITORIES_DIR")
                 .hint("`image-syncer --help` lists commands and flags"));
         }
-        Ok(Self { files, prefixes: prefixes(&typed.prefixes, environment)? })
+        let ecr = repositories::defaults(&typed.ecr.repositories, environment)?;
+        Ok(Self { files, prefixes: prefixes(&typed.prefixes, environment)?, ecr })
     }
 
     pub(crate) fn of_check(
         typed: &CheckArguments,
         environment: &Environment,
     ) -> Result<Self, CliError> {
-        Ok(Self { files: typed.files.clone(), prefixes: prefixes(&typed.prefixes, environment)? })
+        let ecr = repositories::defaults(&typed.repositories, environment)?;
+        let prefixes = prefixes(&typed.prefixes, environment)?;
+        Ok(Self { files: typed.files.clone(), prefixes, ecr })
     }
 }
 
 /// The sync files that were typed, else the one that the variable names.
 pub(crate) fn files(typed: &[PathBuf], environment: &Environment) -> Vec<PathBuf> {
+    named(typed, environment, environment::IMAGES_FILE)
+}
+
+fn named(
+    typed: &[PathBuf],
+    environment: &Environment,
+    variable: environment::Variable,
+) -> Vec<PathBuf> {
     if !typed.is_empty() {
         return typed.to_vec();
     }
-    let named = environment.os_text(environment::IMAGES_FILE);
-    named.map(|found| PathBuf::from(found.value)).into_iter().collect()
+    environment.os_text(variable).map(|found| PathBuf::from(found.value)).into_iter().collect()
 }
 
 fn prefixes(typed: &PrefixArguments, environment: &Environment) -> Result<Vec<String>, CliError> {
@@ -174,10 +185,11 @@ fn exclusive<T>(message: &str, (): ()) -> Result<T, CliError> {
 }
 
 impl RunSettings {
-    /// `referrers` are none for a command that copies nothing.
+    /// `referrers` are none for a command that copies nothing, `ecr` for one without a sync file.
     pub(crate) fn new(
         typed: &RunArguments,
         referrers: Option<&ReferrersArguments>,
+        ecr: Option<&EcrArguments>,
         environment: &Environment,
     ) -> Result<Self, CliError> {
         let (referrers, late_referrers) = match referrers {
@@ -213,6 +225,7 @@ impl RunSettings {
             },
             referrers,
             late_referrers,
+            ecr: EcrSettings::new(ecr, concurrency, environment)?,
             output: output.unwrap_or(OutputFormat::Table),
             report_files: report_files(&typed.report, environment)?,
             verbose: flag(typed.verbose, environment, environment::VERBOSE)?,

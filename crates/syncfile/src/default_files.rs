@@ -96,6 +96,11 @@ impl<'a, T: Clone> Files<'a, T> {
         }
         let value = match read(&file, self.kind.what, self.parse) {
             Ok(value) => Some(value),
+            Err(error) if self.named.is_some() => {
+                let flag = self.kind.flag;
+                found.push(error.help(format!("`{flag}` or its variable names this file")));
+                None
+            }
             Err(error) => {
                 found.push(*error);
                 None

@@ -8,7 +8,9 @@ use jiff::SignedDuration;
 use oci::Platform;
 use secrecy::SecretString;
 
-use super::{KeyArguments, ReferrersArguments, SigningArguments};
+use super::{
+    EcrArguments, KeyArguments, ReferrersArguments, RepositoriesArguments, SigningArguments,
+};
 use crate::environment::boolean;
 
 /// Copy what the target does not have
@@ -28,7 +30,7 @@ pub(crate) struct SyncArguments {
     pub(crate) list: ListArguments,
     /// Say what would be copied and write nothing; the same as `plan`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-        default_missing_value = "true", value_parser = boolean)]
+        default_missing_value = "true", value_parser = boolean, help_heading = None::<&str>)]
     pub(crate) dry_run: Option<bool>,
     #[command(flatten)]
     pub(crate) referrers: ReferrersArguments,
@@ -54,7 +56,7 @@ pub(crate) struct PlanArguments {
     pub(crate) list: ListArguments,
     /// Exit with 6 where something would be copied
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-        default_missing_value = "true", value_parser = boolean)]
+        default_missing_value = "true", value_parser = boolean, help_heading = None::<&str>)]
     pub(crate) exit_code: Option<bool>,
     #[command(flatten)]
     pub(crate) referrers: ReferrersArguments,
@@ -100,6 +102,8 @@ pub(crate) struct CheckArguments {
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) prefixes: PrefixArguments,
+    #[command(flatten)]
+    pub(crate) repositories: RepositoriesArguments,
     #[command(flatten)]
     pub(crate) key: KeyArguments,
 }
@@ -150,9 +154,11 @@ pub(crate) struct ListArguments {
     pub(crate) images_file: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) prefixes: PrefixArguments,
-    /// Read ECR repositories from a folder (not supported yet)
-    #[arg(long, value_name = "DIR", hide = true)]
-    pub(crate) config: Option<PathBuf>,
+    /// The same as -i, by ecr-sync's name: a folder of ECR repositories, or any sync file
+    #[arg(long, value_name = "DIR")]
+    pub(crate) config: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) ecr: EcrArguments,
 }
 
 /// Where images without a destination of their own go.

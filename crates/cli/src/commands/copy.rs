@@ -20,7 +20,7 @@ pub(crate) async fn execute(
 ) -> Result<ExitStatus, CliError> {
     let dry_run = flag(typed.dry_run, context.environment, environment::DRY_RUN)?;
     let mode = if dry_run { Mode::Plan } else { Mode::Sync };
-    let settings = RunSettings::new(&typed.run, Some(&typed.referrers), context.environment)?;
+    let settings = RunSettings::new(&typed.run, Some(&typed.referrers), None, context.environment)?;
     let signing = SigningSettings::new(&typed.signing, context.environment)?.of_copy()?;
     let show = Show::begin(&settings, context)?;
     let mut wanted = single(typed, context.environment)?;

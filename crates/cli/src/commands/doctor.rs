@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use oci::{Host, InvalidName, Location, Reference, Repository};
 use report::{Diagnosis, ExitStatus};
-use syncfile::{Defaults, RegistryEntry};
+use syncfile::{Defaults, EcrDefaults, RegistryEntry};
 
 use super::sync::{inputs, target_login};
 use crate::arguments::{DoctorArguments, OutputFormat};
@@ -95,11 +95,10 @@ pub(super) fn registries(
         return Ok(BTreeMap::new());
     }
     let inputs = inputs(&files)?;
-    // Where images go does not matter here; with a prefix, no image lacks a destination.
-    let defaults = Defaults {
-        target_repo_prefixes: vec!["registry.invalid/".to_owned()],
-        ..Defaults::default()
-    };
+    // Where images go does not matter here; with a prefix and a registry, nothing lacks a destination.
+    let (account, region) = (Some("000000000000".to_owned()), Some("us-east-1".to_owned()));
+    let ecr = EcrDefaults { account, region, ..EcrDefaults::default() };
+    let defaults = Defaults { target_repo_prefixes: vec!["registry.invalid/".to_owned()], ecr };
     let loaded = syncfile::load(&inputs, &defaults).map_err(|diagnostics| {
         CliError::finished(diagnostics.render(context.terminal.colour_messages))
     })?;

@@ -52,7 +52,8 @@ impl List<'_> {
         pending_has_code: bool,
         context: &Context<'_>,
     ) -> Result<ExitStatus, CliError> {
-        let settings = RunSettings::new(self.run, self.referrers, context.environment)?;
+        let settings =
+            RunSettings::new(self.run, self.referrers, Some(&self.list.ecr), context.environment)?;
         let show = Show::begin(&settings, context)?;
         let list = ListSettings::new(self.list, context.environment)?;
         let login = target_login(self.login, context)?;
@@ -101,7 +102,7 @@ pub(crate) fn load(
     context: &Context<'_>,
 ) -> Result<Loaded, CliError> {
     let inputs = inputs(&list.files)?;
-    let defaults = Defaults { target_repo_prefixes: list.prefixes.clone(), ..Defaults::default() };
+    let defaults = Defaults { target_repo_prefixes: list.prefixes.clone(), ecr: list.ecr.clone() };
     let colours = context.terminal.colour_messages;
     let wrong = |found: Diagnostics| CliError::finished(found.render(colours));
     let loaded = syncfile::load(&inputs, &defaults).map_err(wrong)?;
@@ -111,6 +112,13 @@ pub(crate) fn load(
         loaded.warnings.iter().map(|warning| warning.render(colours)).collect();
     if !warnings.is_empty() {
         context.terminal.message(&format!("{}\n\n", warnings.join("\n\n")));
+    }
+    let has_runtime = context.environment.get(environment::CONTAINER_RUNTIME).is_some();
+    if has_runtime && !loaded.sync_file.repositories.is_empty() {
+        context.warn(
+            "the variable CONTAINER_RUNTIME is no longer needed: image-syncer copies by itself, \
+             without podman or docker",
+        );
     }
     Ok(loaded)
 }

@@ -171,7 +171,7 @@ const ROWS: &[Row] = &[
     (
         &[("REPOSITORIES_DIR", "./repositories")],
         "-i images.yaml -r {target}/m/ -t key.json",
-        End::Usage("the variable REPOSITORIES_DIR"),
+        End::Usage("./repositories"),
     ),
 ];
 

@@ -6,6 +6,7 @@ mod deadline;
 mod doctor;
 mod documents;
 mod drift;
+mod ecr_sync;
 mod help;
 mod kill;
 mod kyma;

@@ -1,0 +1,80 @@
+//! What ecr-sync's users have: its lists, its variables, its flags.
+
+use crate::program::{Program, assert_done};
+
+fn example(name: &str) -> String {
+    format!("{}/../../examples/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The README's block of variables.
+const VARIABLES: [(&str, &str); 10] = [
+    ("ECR_ACCOUNT_ID", "123456789012"),
+    ("ECR_REGION", "us-east-1"),
+    ("CONTAINER_RUNTIME", "podman"),
+    ("REPOSITORIES_DIR", "./repositories"),
+    ("DRY_RUN", "false"),
+    ("LOG_LEVEL", "INFO"),
+    ("MAX_PARALLEL_OPERATIONS", "5"),
+    ("DEFAULT_LIFECYCLE_POLICY_FILE", "ecr-lifecycle.json"),
+    ("DEFAULT_PERMISSION_POLICY_FILE", "ecr-permissions.json"),
+    ("DEFAULT_RESOURCE_TAGS_FILE", "default_resource_tags.json"),
+];
+
+/// A folder as ecr-sync has it, with one of its default files where the lists are.
+fn program() -> Program {
+    let mut program = Program::new();
+    for (name, value) in VARIABLES {
+        program.variable(name, value);
+    }
+    program
+        .file("repositories/app.yaml", std::fs::read_to_string(example("ecr.yaml")).unwrap())
+        .file("repositories/empty.yml", "repositories:\n- name: empty\n")
+        .file("ecr-lifecycle.json", r#"{"rules": []}"#)
+        .file("ecr-permissions.json", r#"{"Version": "2012-10-17", "Statement": []}"#)
+        .file("repositories/default_resource_tags.json", r#"{"team": "web"}"#);
+    program
+}
+
+#[tokio::test]
+async fn the_examples_are_right() {
+    let mut program = Program::new();
+    program.variable("ECR_ACCOUNT_ID", "123456789012").variable("AWS_REGION", "us-gov-west-1");
+    let done = program.run(&["check", &example("ecr.yaml")]).await;
+    let expected = "ok: 3 images, 1 ECR repository, 1 chart, 5 targets\n";
+    assert_eq!((done.code, done.stdout.as_str()), (Some(0), expected), "{done}");
+    let done = program.run(&["check", &example("charts.yaml")]).await;
+    let expected = "ok: 1 image, 3 charts, 5 targets\n";
+    assert_eq!((done.code, done.stdout.as_str()), (Some(0), expected), "{done}");
+}
+
+#[tokio::test]
+async fn a_folder_with_its_variables_is_right() {
+    assert_done!(program().run(&["check", "repositories"]).await);
+}
+
+#[tokio::test]
+async fn a_default_file_that_is_named_must_be_there() {
+    let program = program();
+    std::fs::remove_file(program.folder().join("ecr-lifecycle.json")).unwrap();
+    assert_done!(program.run(&["check", "repositories"]).await);
+}
+
+#[tokio::test]
+async fn without_an_account_it_says_which_variables_it_needs() {
+    let program = Program::new();
+    program.file("app.yaml", "- name: app\n- name: other\n");
+    assert_done!(program.run(&["check", "app.yaml"]).await);
+    let wrong = ["check", "app.yaml", "--ecr-account-id", "12345", "--ecr-region", "us-east-1"];
+    assert_done!(program.run(&wrong).await);
+}
+
+/// The variables alone are enough, as they were for ecr-sync. What is not done yet is said, not left out.
+#[tokio::test]
+async fn a_run_that_cannot_do_all_does_nothing() {
+    let program = program();
+    let done = program.run(&[]).await;
+    assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""), "{done}");
+    assert!(done.stderr.contains("app.yaml:7:5: the ECR repository `nginx-app`"), "{done}");
+    let config = program.run(&["--config", "./repositories", "--verbose", "--dry-run"]).await;
+    assert_eq!(config.to_string(), done.to_string());
+}
