@@ -133,9 +133,10 @@ fn of_registry(
 ) -> Option<Named> {
     let registry = name.split('/').next().unwrap_or_default();
     if !names_registry(registry) || name.contains('@') {
-        let label = match name.contains('@') {
-            true => "a chart is wanted by version, not by digest",
-            false => "it does not begin with a registry",
+        let label = match (registry.contains('@'), name.contains('@')) {
+            (true, _) => "it must not have a user or a password",
+            (false, true) => "a chart is wanted by version, not by digest",
+            (false, false) => "it does not begin with a registry",
         };
         let message = "this is not the URL of a chart";
         reader.push(reader.error(Code::InvalidUrl, text.span, message).label(label));
@@ -257,6 +258,7 @@ mod tests {
                 "write the URL of the repository, and after it the chart's name",
             ),
             ("oci://charts/nginx", "it does not begin with a registry"),
+            ("oci://u:hunter2@r.io/nginx", "it must not have a user or a password"),
             ("oci://r.io/nginx@sha256:0", "a chart is wanted by version, not by digest"),
             ("oci://r.io/Nginx", "repository names are lower case; try `nginx`"),
         ];
