@@ -22,6 +22,7 @@ pub mod lifecycle;
 mod note;
 mod observe;
 mod observed;
+mod pace;
 pub mod policy;
 mod registry_setting;
 mod text_diff;

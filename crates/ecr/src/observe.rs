@@ -59,11 +59,13 @@ impl Client {
         async move {
             let action = &self.reading().describe_repositories;
             let answer = action
-                .call(|client| {
+                .call(|client, of_action| {
                     client
                         .describe_repositories()
                         .registry_id(self.registry().account())
                         .set_repository_names(Some(names.iter().map(ToString::to_string).collect()))
+                        .customize()
+                        .config_override(of_action)
                         .send()
                 })
                 .await;
@@ -126,11 +128,13 @@ impl Client {
 
     async fn permission_policy(&self, wanted: &Wanted) -> Result<Seen<Value>, Error> {
         let action = &self.reading().get_repository_policy;
-        let answer = action.call(|client| {
+        let answer = action.call(|client, of_action| {
             client
                 .get_repository_policy()
                 .registry_id(self.registry().account())
                 .repository_name(wanted.name.as_str())
+                .customize()
+                .config_override(of_action)
                 .send()
         });
         match answer.await {
@@ -142,11 +146,13 @@ impl Client {
 
     async fn lifecycle_policy(&self, wanted: &Wanted) -> Result<Seen<Value>, Error> {
         let action = &self.reading().get_lifecycle_policy;
-        let answer = action.call(|client| {
+        let answer = action.call(|client, of_action| {
             client
                 .get_lifecycle_policy()
                 .registry_id(self.registry().account())
                 .repository_name(wanted.name.as_str())
+                .customize()
+                .config_override(of_action)
                 .send()
         });
         match answer.await {
@@ -174,8 +180,16 @@ impl Client {
             return Ok(Seen::Unknown);
         }
         let action = &self.reading().list_tags_for_resource;
-        let answer =
-            action.call(|client| client.list_tags_for_resource().resource_arn(arn).send()).await?;
+        let answer = action
+            .call(|client, of_action| {
+                client
+                    .list_tags_for_resource()
+                    .resource_arn(arn)
+                    .customize()
+                    .config_override(of_action)
+                    .send()
+            })
+            .await?;
         let tag = |tag: &aws_sdk_ecr::types::Tag| (tag.key().to_owned(), tag.value().to_owned());
         Ok(Seen::Present(answer.tags().iter().map(tag).collect()))
     }
@@ -189,14 +203,20 @@ impl Client {
     /// The account whose credentials we have: where a setting of the account goes.
     pub(crate) async fn own_account(&self) -> Result<String, Error> {
         let action = &self.reading().describe_registry;
-        let answer = action.call(|client| client.describe_registry().send()).await?;
+        let answer = action
+            .call(|client, of_action| {
+                client.describe_registry().customize().config_override(of_action).send()
+            })
+            .await?;
         Ok(answer.registry_id().unwrap_or_default().to_owned())
     }
 
     /// The value of an account setting, and the account that has it.
     pub(crate) async fn account_setting(&self, name: &str) -> Result<(String, String), Error> {
         let action = &self.reading().get_account_setting;
-        let setting = action.call(|client| client.get_account_setting().name(name).send());
+        let setting = action.call(|client, of_action| {
+            client.get_account_setting().name(name).customize().config_override(of_action).send()
+        });
         let (account, setting) = join(self.own_account(), setting).await;
         Ok((account?, setting?.value().unwrap_or_default().to_owned()))
     }

@@ -94,7 +94,15 @@ impl Writer {
         let value = if change.enabled { "ENABLED" } else { "DISABLED" };
         let action = &self.writing().put_account_setting;
         action
-            .call(|client| client.put_account_setting().name(NAME).value(value).send())
+            .call(|client, of_action| {
+                client
+                    .put_account_setting()
+                    .name(NAME)
+                    .value(value)
+                    .customize()
+                    .config_override(of_action)
+                    .send()
+            })
             .await
             .map(drop)
     }

@@ -154,7 +154,7 @@ impl Writer {
         let pairs = resource_tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let tags = tags(pairs).map_err(unbuilt)?;
         action
-            .call(|client| {
+            .call(|client, of_action| {
                 client
                     .create_repository()
                     .registry_id(self.client.registry().account())
@@ -164,6 +164,8 @@ impl Writer {
                     .set_image_scanning_configuration(scan_on_push.map(scanning))
                     .set_encryption_configuration(encryption)
                     .set_tags((!tags.is_empty()).then_some(tags))
+                    .customize()
+                    .config_override(of_action)
                     .send()
             })
             .await
@@ -174,13 +176,15 @@ impl Writer {
         let action = &self.writing.put_image_tag_mutability;
         let filters = filters(to).map_err(|error| action.unbuilt(&error))?;
         action
-            .call(|client| {
+            .call(|client, of_action| {
                 client
                     .put_image_tag_mutability()
                     .registry_id(self.client.registry().account())
                     .repository_name(name.as_str())
                     .image_tag_mutability(mutability_value(to))
                     .set_image_tag_mutability_exclusion_filters(filters)
+                    .customize()
+                    .config_override(of_action)
                     .send()
             })
             .await
@@ -190,12 +194,14 @@ impl Writer {
     async fn put_scan_on_push(&self, name: &Repository, to: bool) -> Result<(), Error> {
         let action = &self.writing.put_image_scanning_configuration;
         action
-            .call(|client| {
+            .call(|client, of_action| {
                 client
                     .put_image_scanning_configuration()
                     .registry_id(self.client.registry().account())
                     .repository_name(name.as_str())
                     .image_scanning_configuration(scanning(to))
+                    .customize()
+                    .config_override(of_action)
                     .send()
             })
             .await
@@ -208,7 +214,15 @@ impl Writer {
         let tags = tags(pairs).map_err(|error| action.unbuilt(&error))?;
         let arn = self.client.arn(name);
         action
-            .call(|client| client.tag_resource().resource_arn(arn).set_tags(Some(tags)).send())
+            .call(|client, of_action| {
+                client
+                    .tag_resource()
+                    .resource_arn(arn)
+                    .set_tags(Some(tags))
+                    .customize()
+                    .config_override(of_action)
+                    .send()
+            })
             .await
             .map(drop)
     }
@@ -217,12 +231,14 @@ impl Writer {
     async fn put_permission_policy(&self, name: &Repository, to: &Value) -> Result<(), Error> {
         let action = &self.writing.set_repository_policy;
         action
-            .call(|client| {
+            .call(|client, of_action| {
                 client
                     .set_repository_policy()
                     .registry_id(self.client.registry().account())
                     .repository_name(name.as_str())
                     .policy_text(policy_text(to))
+                    .customize()
+                    .config_override(of_action)
                     .send()
             })
             .await
@@ -232,12 +248,14 @@ impl Writer {
     async fn put_lifecycle_policy(&self, name: &Repository, to: &Value) -> Result<(), Error> {
         let action = &self.writing.put_lifecycle_policy;
         action
-            .call(|client| {
+            .call(|client, of_action| {
                 client
                     .put_lifecycle_policy()
                     .registry_id(self.client.registry().account())
                     .repository_name(name.as_str())
                     .lifecycle_policy_text(policy_text(to))
+                    .customize()
+                    .config_override(of_action)
                     .send()
             })
             .await
@@ -246,11 +264,13 @@ impl Writer {
 
     async fn remove_permission_policy(&self, name: &Repository) -> Result<(), Error> {
         let action = &self.writing.delete_repository_policy;
-        let answer = action.call(|client| {
+        let answer = action.call(|client, of_action| {
             client
                 .delete_repository_policy()
                 .registry_id(self.client.registry().account())
                 .repository_name(name.as_str())
+                .customize()
+                .config_override(of_action)
                 .send()
         });
         gone(answer.await, "RepositoryPolicyNotFoundException")
@@ -258,11 +278,13 @@ impl Writer {
 
     async fn remove_lifecycle_policy(&self, name: &Repository) -> Result<(), Error> {
         let action = &self.writing.delete_lifecycle_policy;
-        let answer = action.call(|client| {
+        let answer = action.call(|client, of_action| {
             client
                 .delete_lifecycle_policy()
                 .registry_id(self.client.registry().account())
                 .repository_name(name.as_str())
+                .customize()
+                .config_override(of_action)
                 .send()
         });
         gone(answer.await, "LifecyclePolicyNotFoundException")
