@@ -187,7 +187,10 @@ fn hint(code: &str, class: ErrorClass, action: &str, said: &str) -> Option<Strin
             "SignatureDoesNotMatch" | "InvalidSignatureException" => {
                 "check the secret access key and the clock".to_owned()
             }
-            _ => "check the access key, the account and the region".to_owned(),
+            "InvalidClientTokenId" | "UnrecognizedClientException" => {
+                "check the access key, the account and the region".to_owned()
+            }
+            _ => format!("check the access key, and allow {action} in a policy of who runs this"),
         },
         (_, ErrorClass::Throttled) => {
             "run again later, with a lower MAX_PARALLEL_OPERATIONS".to_owned()

@@ -3,8 +3,8 @@
 //! A suite lies in `tests/`; it starts servers, makes images with buildah and mmdebstrap, runs the
 //! built `image-syncer` binary as a user does, and asks crane, skopeo, umoci and regctl what came of it.
 //! Nothing here uses a crate of the project, but for keys in key services (`kms`) and keyless signatures
-//! (`keyless`): those are the crate `signing`'s business, and the testkit has the servers that no one else
-//! has. Suites need more than Rust, so every test is `#[ignore]`d:
+//! (`keyless`), which are the crate `signing`'s business, and repositories of ECR (`ecr`), which are that
+//! of the crate `ecr`; the testkit has the servers that no one else has. Suites need more than Rust, so every test is `#[ignore]`d:
 //!
 //! ```sh
 //! tests/tools/install
@@ -26,6 +26,7 @@ mod golden;
 mod image_syncer;
 mod images;
 mod layout;
+mod listening;
 mod log;
 mod process;
 mod server;
@@ -37,6 +38,7 @@ pub use golden::{Golden, Nodes};
 pub use image_syncer::{ImageSyncer, Item, Run};
 pub use images::Images;
 pub use layout::{Layout, digest_of};
+pub use listening::Listening;
 pub use log::Request;
 pub use process::{Output, Process, Running};
 pub use server::{Kind, Server, Settings};

@@ -3,67 +3,17 @@
 //! cosign verifies what was signed.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "test code")]
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use interop::Workbench;
+use interop::{Listening, Workbench};
 use serde_json::Value;
 use testkit::{KeyService, KeyType, Registry};
 
 const MESSAGE: &str = "a message to be signed";
-
-/// A server of somebody else's, with its port.
-struct Running {
-    child: Child,
-    url: String,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Running {
-    /// Starts a program and waits for the line that says its port.
-    fn start(mut command: Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut server = Self { child: command.spawn().unwrap(), url: String::new() };
-        let child = &mut server.child;
-        let (sender, lines) = std::sync::mpsc::channel();
-        let pipes: [Box<dyn std::io::Read + Send>; 2] =
-            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        for pipe in pipes {
-            let sender = sender.clone();
-            std::thread::spawn(move || {
-                // Read to the end: a server whose pipe is full would stop.
-                for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                    let _ = sender.send(line);
-                }
-            });
-        }
-        drop(sender);
-        let end = Instant::now() + Duration::from_secs(60);
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let line = lines.recv_timeout(left).expect("a server says its port");
-            if let Some((_, rest)) = line.split_once("127.0.0.1:") {
-                let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
-                server.url = format!("http://127.0.0.1:{port}");
-                return server;
-            }
-        }
-    }
-
-    fn host(&self) -> &str {
-        self.url.trim_start_matches("http://")
-    }
-}
 
 /// What `sign-message` says.
 struct Signed(Value);
@@ -136,7 +86,7 @@ fn python(bench: &Workbench, name: &str, arguments: &[&str]) -> String {
 
 const AWS_TOOLS: [&str; 3] = ["key-services-python", "cosign", "cosign2"];
 
-fn moto(bench: &Workbench) -> Running {
+fn moto(bench: &Workbench) -> Listening {
     let mut command = bench.command("key-services-python");
     command
         .arg(script("moto_with_digests.py"))
@@ -144,7 +94,7 @@ fn moto(bench: &Workbench) -> Running {
         .env("PYTHONUNBUFFERED", "1");
     // Who is not known is let in until a test turns IAM on.
     command.env("INITIAL_NO_AUTH_ACTION_COUNT", "1000000");
-    Running::start(command)
+    Listening::start(command)
 }
 
 const AWS_KEYS: [(&str, &str); 3] = [
@@ -270,7 +220,7 @@ fn vault(bench: &Workbench, url: &str, headers: &[(&str, &str)], path: &str, bod
 #[ignore = "needs Vault's transit engine and cosign: tests/tools/install"]
 fn vault_signs_with_every_kind_of_key() {
     let Some(bench) = Workbench::with_tools("kms vault", &VAULT_TOOLS) else { return };
-    let server = Running::start(bench.command("vault-transit"));
+    let server = Listening::start(bench.command("vault-transit"));
     let variables = [("VAULT_ADDR", server.url.as_str()), ("VAULT_TOKEN", "root")];
     let table = [
         ("ecdsa-p256", "EcdsaSha256"),
@@ -332,7 +282,7 @@ fn vault_signs_with_every_kind_of_key() {
 #[ignore = "needs Vault's transit engine and cosign: tests/tools/install"]
 fn what_vault_refuses_says_what_to_do() {
     let Some(bench) = Workbench::with_tools("kms vault refusals", &VAULT_TOOLS) else { return };
-    let server = Running::start(bench.command("vault-transit"));
+    let server = Listening::start(bench.command("vault-transit"));
     vault(&bench, &server.url, &[], "transit/keys/key", r#"{"type":"ecdsa-p256"}"#);
     vault(&bench, &server.url, &[], "transit/keys/symmetric", r#"{"type":"aes256-gcm96"}"#);
     let with = |token: &'static str| [("VAULT_ADDR", server.url.as_str()), ("VAULT_TOKEN", token)];
