@@ -79,7 +79,13 @@ impl Error {
             let class = ErrorClass::Denied;
             return Self { class, hint: Some(hint.into()), ..Self::failed(action, message) };
         }
-        let hint = "check the region, the network and AWS_ENDPOINT_URL_ECR";
+        // The endpoint rules of AWS's SDKs do not take both.
+        let hint = if causes.contains("FIPS and custom endpoint") {
+            "AWS_ENDPOINT_URL_ECR says the endpoint, so turn AWS_USE_FIPS_ENDPOINT off, and write the \
+             registry without -fips"
+        } else {
+            "check the region, the network and AWS_ENDPOINT_URL_ECR"
+        };
         let message = format!("{action} got no answer: {causes}");
         Self { hint: Some(hint.into()), ..Self::failed(action, message) }
     }

@@ -242,10 +242,10 @@ fn described(
     names.into_iter().map(found).collect()
 }
 
-/// Whether a message names a repository: quoted, `The repository with name 'team/app' does not exist`,
-/// or at the end of an ARN, `on resource: arn:aws:ecr:…:repository/team/app because …`.
+/// Whether a message names a repository: `The repository with name 'team/app' does not exist in the
+/// registry with id '…'`, or at the end of an ARN, `on resource: arn:…:repository/team/app because …`.
 fn tells(message: &str, name: &Repository) -> bool {
-    if message.contains(&format!("'{name}'")) {
+    if message.contains(&format!("name '{name}'")) {
         return true;
     }
     let arn = format!(":repository/{name}");
@@ -303,6 +303,7 @@ mod tests {
         let table = [
             (missing, "team/app", true),
             (missing, "app", false),
+            (missing, "123456789012", false),
             (missing, "team/app2", false),
             (denied, "team/app", true),
             (denied, "team/ap", false),

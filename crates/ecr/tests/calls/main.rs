@@ -2,6 +2,7 @@
 //! test says. What a real implementation makes of them is looked at in `tests/interop/tests/ecr.rs`.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "test code")]
 
+mod endpoints;
 mod fake;
 mod observing;
 mod writing;

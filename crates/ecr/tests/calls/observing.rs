@@ -63,7 +63,7 @@ async fn a_hundred_repositories_cost_one_call() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn whatever_is_missing_is_found_in_few_calls(there in prop::collection::vec(any::<bool>(), 1..40)) {
         let all = repositories(there.len());
