@@ -69,7 +69,8 @@ impl Prober {
 
 /// The credentials that the sync file gives, before all that are found elsewhere.
 fn of_registries(peers: &Peers<'_>, environment: &Environment) -> Result<Credentials, CliError> {
-    let chain = credentials::Environment::from_lookup(|name| environment.get(name).cloned());
+    let variables = environment.clone();
+    let chain = credentials::Environment::from_lookup(move |name| variables.get(name).cloned());
     let mut given = Credentials::new(chain);
     for (host, entry) in peers.registries {
         if let Some(auth) = &entry.auth {
@@ -171,10 +172,9 @@ fn login(host: &Host, auth: &Auth, environment: &Environment) -> Result<Login, C
         })
     };
     Ok(match auth {
-        Auth::Basic { username, password } => Login::Basic {
-            username: secrecy::ExposeSecret::expose_secret(&read(username)?).to_owned(),
-            password: keep(password)?,
-        },
+        Auth::Basic { username, password } => {
+            Login::Basic { username: keep(username)?, password: keep(password)? }
+        }
         Auth::Token(token) => Login::AccessToken(keep(token)?),
     })
 }

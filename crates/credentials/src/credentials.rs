@@ -6,20 +6,31 @@ use std::path::Path;
 use std::sync::Arc;
 
 use oci::{Host, Repository};
+use reqwest::Url;
 use secrecy::ExposeSecret;
+use tokio::sync::OnceCell;
 
 use crate::auth_file::{AuthFile, HelperName};
+use crate::automatic::{Automatic, Machine, way_in};
+use crate::cloud::CloudError;
 use crate::credential_helper::Helpers;
+use crate::doors::{Door, Doors};
 use crate::key::{candidates, helper_servers};
-use crate::{Credential, Environment, Error, Login};
+use crate::login::{Way, read_text};
+use crate::{Credential, Environment, Error, Login, kubernetes};
 
 /// Where credentials come from: logins given for hosts, then the places of an [`Environment`].
-/// Clones share what helpers said.
+/// Clones share what helpers and clouds said.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
     logins: BTreeMap<Host, Login>,
+    /// The login for every host without one of its own.
+    for_all: Option<Login>,
+    endpoints: BTreeMap<Host, Url>,
     environment: Arc<Environment>,
     helpers: Helpers,
+    doors: Doors,
+    machine: Arc<OnceCell<Machine>>,
 }
 
 impl Credentials {
@@ -33,6 +44,29 @@ impl Credentials {
     pub fn with(mut self, host: Host, login: Login) -> Self {
         self.logins.insert(host, login);
         self
+    }
+
+    /// Gives a login for every host that has none of its own.
+    #[must_use]
+    pub fn for_all(self, login: Login) -> Self {
+        Self { for_all: Some(login), ..self }
+    }
+
+    /// Says that a registry is reached at another address than its name, which also has its token service
+    /// (Azure).
+    #[must_use]
+    pub fn with_endpoint(mut self, host: Host, endpoint: Url) -> Self {
+        self.endpoints.insert(host, endpoint);
+        self
+    }
+
+    /// Fetches anew what is kept of a cloud for this host, unless that was fetched just now: a registry has
+    /// refused it.
+    pub async fn refused(&self, host: &Host) {
+        self.doors.refused(host).await;
+        if let Some((login, _)) = self.login(host) {
+            login.refused(&self.doors).await;
+        }
     }
 
     /// The credential for a repository, or for the host where none is named.
@@ -74,13 +108,20 @@ impl Credentials {
         host: &Host,
         repository: Option<&Repository>,
     ) -> Result<Option<(Credential, String)>, Error> {
-        if let Some(login) = self.login(host) {
-            let place = format!("the login given for {host}");
-            let credential = match login {
-                Login::Helper(name) => {
-                    self.ask(name, host, &place).await?.unwrap_or(Credential::Anonymous)
+        if let Some((login, place)) = self.login(host) {
+            let credential = match login.way(&self.doors).await? {
+                Way::Credential(credential) => credential,
+                Way::Helper(name) => {
+                    self.ask(&name, host, &place).await?.unwrap_or(Credential::Anonymous)
                 }
-                login => login.credential().await?.unwrap_or(Credential::Anonymous),
+                Way::Door(door) => self.open(host, &door).await.map_err(Error::Cloud)?,
+                Way::DockerConfig(file) => self.in_docker_config(&file, host, repository).await?,
+                Way::Kubernetes(folder) => match kubernetes::look_into(&folder).await? {
+                    kubernetes::Found::Credential(credential) => credential,
+                    kubernetes::Found::DockerConfig(file) => {
+                        self.in_docker_config(&file, host, repository).await?
+                    }
+                },
             };
             return Ok(Some((credential, place)));
         }
@@ -99,14 +140,61 @@ impl Credentials {
                 return Ok(Some((credential, place)));
             }
         }
-        Ok(None)
+        self.by_itself(host).await
     }
 
-    fn login(&self, host: &Host) -> Option<&Login> {
-        candidates(host, None)
+    /// What the environment shows for the registries of clouds.
+    async fn by_itself(&self, host: &Host) -> Result<Option<(Credential, String)>, Error> {
+        let variables = &self.environment.variables;
+        let machine = *self.machine.get_or_init(|| async { Machine::here(variables) }).await;
+        let (door, place, only_machine) = match way_in(host, variables, || machine) {
+            None => return Ok(None),
+            Some(Automatic::Here(credential, place)) => {
+                return Ok(Some((credential, place.to_owned())));
+            }
+            Some(Automatic::Cloud { door, place, only_machine }) => (door, place, only_machine),
+        };
+        match self.open(host, &door).await {
+            Ok(credential) => Ok(Some((credential, place.to_owned()))),
+            Err(error) if only_machine => {
+                tracing::debug!(%error, "asking {host} without {place}");
+                Ok(None)
+            }
+            Err(error) => Err(Error::Cloud(error)),
+        }
+    }
+
+    async fn open(&self, host: &Host, door: &Door) -> Result<Credential, CloudError> {
+        let variables = &self.environment.variables;
+        self.doors.credential(host, door, self.endpoints.get(host), variables).await
+    }
+
+    /// The login for a host, and where it was given.
+    fn login(&self, host: &Host) -> Option<(&Login, String)> {
+        let own = candidates(host, None)
             .iter()
             .find_map(|name| self.logins.iter().find(|(host, _)| host.as_str() == name))
-            .map(|(_, login)| login)
+            .map(|(_, login)| (login, format!("the login given for {host}")));
+        let for_all = || Some((self.for_all.as_ref()?, "the login given for this side".to_owned()));
+        own.or_else(for_all)
+    }
+
+    /// What a file that was named for this host says; it must know it.
+    async fn in_docker_config(
+        &self,
+        path: &Path,
+        host: &Host,
+        repository: Option<&Repository>,
+    ) -> Result<Credential, Error> {
+        let content = read_text(path, "credentials").await?;
+        let place = path.display().to_string();
+        let file = AuthFile::parse(content.expose_secret().as_bytes(), &place)?;
+        let found = self.in_file(&file, &place, host, repository).await?;
+        found.ok_or_else(|| Error::Invalid {
+            place,
+            problem: format!("it has no login for `{host}`"),
+            hint: format!("write one, as `docker login {host}` does, or name another file"),
+        })
     }
 
     /// What one file says: the host's own helper, the file's own entries, then the file's store.
@@ -390,7 +478,7 @@ mod tests {
     async fn nothing_shows_a_secret() {
         let secret = || Secret::Text(SecretString::from("hunter2"));
         let host: Host = "r.io".parse().unwrap();
-        let basic = Login::Basic { username: "u".into(), password: secret() };
+        let basic = Login::Basic { username: Secret::Text("u".into()), password: secret() };
         for login in [basic, Login::AccessToken(secret()), Login::IdentityToken(secret())] {
             let credentials = Credentials::default().with(host.clone(), login);
             let credential = credentials.credential(&host, None).await.unwrap();

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
+use crate::variables::Variables;
+
 /// The variables that name places of credentials. An empty variable counts as not set.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
@@ -22,6 +24,8 @@ pub struct Environment {
     pub home: Option<PathBuf>,
     /// `PATH`: the folders in which credential helpers are looked for.
     pub path: Option<OsString>,
+    /// What clouds' own tools read.
+    pub variables: Variables,
 }
 
 impl Environment {
@@ -31,7 +35,7 @@ impl Environment {
     }
 
     /// The environment that `lookup` answers from, by the variables' names.
-    pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString> + Send + Sync + 'static) -> Self {
         let text = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let path = |name: &str| text(name).map(PathBuf::from);
         Self {
@@ -43,6 +47,7 @@ impl Environment {
             xdg_config_home: path("XDG_CONFIG_HOME"),
             home: path("HOME").or_else(|| path("USERPROFILE")),
             path: text("PATH"),
+            variables: Variables::from_lookup(lookup),
         }
     }
 
@@ -86,17 +91,19 @@ impl Environment {
 mod tests {
     use super::*;
 
-    type Variables<'a> = &'a [(&'a str, &'a str)];
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
 
-    fn environment(variables: Variables<'_>) -> Environment {
-        Environment::from_lookup(|name| {
-            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+    fn environment(variables: Pairs<'_>) -> Environment {
+        let variables: Vec<(String, String)> =
+            variables.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        Environment::from_lookup(move |name| {
+            variables.iter().find(|(key, _)| key == name).map(|(_, value)| OsString::from(value))
         })
     }
 
     #[test]
     fn the_usual_places_in_their_order() {
-        let table: [(Variables<'_>, &[&str]); 5] = [
+        let table: [(Pairs<'_>, &[&str]); 5] = [
             (&[], &[]),
             (&[("HOME", "/h")], &["/h/.docker/config.json", "/h/.config/containers/auth.json"]),
             (

@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::cloud::{CloudError, CloudErrorKind};
+
 /// A place of credentials that cannot be used. Never carries a secret.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -48,6 +50,9 @@ pub enum Error {
         /// What happened, with what it wrote to its standard error.
         problem: String,
     },
+    /// A cloud that is meant gave nothing.
+    #[error("{0}")]
+    Cloud(CloudError),
 }
 
 impl Error {
@@ -65,6 +70,11 @@ impl Error {
             Self::Helper { program, server, .. } => {
                 format!("try it by hand: `echo {server} | {program} get`")
             }
+            Self::Cloud(error) => match (error.hint(), error.kind()) {
+                (Some(hint), _) => hint.to_owned(),
+                (None, CloudErrorKind::Unreachable) => "try again later".to_owned(),
+                (None, _) => "set another `auth` for this registry".to_owned(),
+            },
         }
     }
 }

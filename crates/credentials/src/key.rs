@@ -46,6 +46,11 @@ fn names(host: &Host) -> Vec<String> {
     names
 }
 
+/// Whether a text, with or without the port that https has anyway, names this host.
+pub(crate) fn is_same(host: &Host, text: &str) -> bool {
+    names(host).contains(&plain(text))
+}
+
 /// What a credential helper is asked for: the names under which a login may have been stored.
 pub(crate) fn helper_servers(host: &Host) -> Vec<String> {
     if host.is_docker_hub() {

@@ -5,6 +5,10 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::aws::{IdentitySettings, SecretReference};
+use crate::azure::AzureSettings;
+use crate::doors::{Door, Doors};
+use crate::google::GoogleSettings;
 use crate::{Credential, Error};
 
 /// How to come by the credential for a host. Files are read each time they are needed.
@@ -15,12 +19,12 @@ pub enum Login {
     /// A user and a password.
     Basic {
         /// The user.
-        username: String,
+        username: Secret,
         /// The password.
         password: Secret,
     },
-    /// The JSON key of a Google service account: user `_json_key`, the whole file as password,
-    /// byte for byte.
+    /// A file of Google's credentials. The key of a service account is shown as it is: user `_json_key`,
+    /// the whole file as password, byte for byte; all others are exchanged for a token.
     JsonKey(PathBuf),
     /// A bearer token that is sent as it is.
     AccessToken(Secret),
@@ -28,6 +32,16 @@ pub enum Login {
     IdentityToken(Secret),
     /// The program `docker-credential-NAME`.
     Helper(String),
+    /// The file of Docker's, or the `.dockerconfigjson` of Kubernetes', that has the login.
+    DockerConfig(PathBuf),
+    /// The folder where a Secret of Kubernetes is mounted.
+    Kubernetes(PathBuf),
+    /// Who we are to AWS: a token for its registry.
+    Aws(IdentitySettings),
+    /// Who we are to Google: a token for its registry.
+    Google(GoogleSettings),
+    /// Who we are to Azure: a token for its registry.
+    Azure(AzureSettings),
 }
 
 /// A secret, or where it lies. Line ends after it are not part of it.
@@ -37,49 +51,99 @@ pub enum Secret {
     Text(SecretString),
     /// A file that holds nothing else.
     File(PathBuf),
+    /// A secret of AWS Secrets Manager.
+    Aws(SecretReference),
+}
+
+/// What a login comes to.
+pub(crate) enum Way {
+    /// The credential itself.
+    Credential(Credential),
+    /// A cloud has to be asked.
+    Door(Door),
+    /// A program has to be asked.
+    Helper(String),
+    /// A file or folder has to be looked into.
+    DockerConfig(PathBuf),
+    Kubernetes(PathBuf),
 }
 
 impl Secret {
     /// The secret itself; an empty one is an error.
-    async fn read(&self, what: &'static str) -> Result<SecretString, Error> {
+    async fn read(&self, what: &'static str, doors: &Doors) -> Result<SecretString, Error> {
         let (text, place) = match self {
             Self::Text(text) => (text.clone(), format!("the {what}")),
             Self::File(file) => {
                 (read_text(file, what).await?, format!("the {what} in {}", file.display()))
             }
+            Self::Aws(reference) => {
+                let text = doors.secret(reference).await.map_err(Error::Cloud)?;
+                (text, format!("the {what} in `{reference}`"))
+            }
         };
-        let trimmed = text.expose_secret().trim_end_matches(['\n', '\r']);
-        if trimmed.is_empty() {
-            return Err(Error::Invalid {
-                place,
-                problem: "it is empty".to_owned(),
-                hint: "check the step that should have filled it".to_owned(),
-            });
-        }
-        Ok(SecretString::from(trimmed))
+        trimmed(&text, place)
     }
+
+    /// Reads it again from where that is slow: it was refused.
+    async fn refused(&self, doors: &Doors) {
+        if let Self::Aws(reference) = self {
+            doors.refused_secret(reference).await;
+        }
+    }
+}
+
+/// A secret without the line ends after it; an empty one is an error.
+pub(crate) fn trimmed(text: &SecretString, place: String) -> Result<SecretString, Error> {
+    let trimmed = text.expose_secret().trim_end_matches(['\n', '\r']);
+    if trimmed.is_empty() {
+        return Err(Error::Invalid {
+            place,
+            problem: "it is empty".to_owned(),
+            hint: "check the step that should have filled it".to_owned(),
+        });
+    }
+    Ok(SecretString::from(trimmed))
 }
 
 impl Login {
-    /// The credential, for every login that needs no helper.
-    pub(crate) async fn credential(&self) -> Result<Option<Credential>, Error> {
-        Ok(Some(match self {
+    /// The credential, or who has to be asked for it.
+    pub(crate) async fn way(&self, doors: &Doors) -> Result<Way, Error> {
+        Ok(Way::Credential(match self {
             Self::Anonymous => Credential::Anonymous,
             Self::Basic { username, password } => Credential::Basic {
-                username: username.clone(),
-                password: password.read("password").await?,
+                username: username.read("user name", doors).await?.expose_secret().to_owned(),
+                password: password.read("password", doors).await?,
             },
-            Self::JsonKey(file) => json_key(file).await?,
-            Self::AccessToken(token) => Credential::Bearer(token.read("access token").await?),
-            Self::IdentityToken(token) => {
-                Credential::IdentityToken(token.read("identity token").await?)
+            Self::JsonKey(file) => return json_key(file).await,
+            Self::AccessToken(token) => {
+                Credential::Bearer(token.read("access token", doors).await?)
             }
-            Self::Helper(_) => return Ok(None),
+            Self::IdentityToken(token) => {
+                Credential::IdentityToken(token.read("identity token", doors).await?)
+            }
+            Self::Helper(name) => return Ok(Way::Helper(name.clone())),
+            Self::DockerConfig(file) => return Ok(Way::DockerConfig(file.clone())),
+            Self::Kubernetes(folder) => return Ok(Way::Kubernetes(folder.clone())),
+            Self::Aws(settings) => return Ok(Way::Door(Door::Aws(settings.clone()))),
+            Self::Google(settings) => return Ok(Way::Door(Door::Google(settings.clone()))),
+            Self::Azure(settings) => return Ok(Way::Door(Door::Azure(settings.clone()))),
         }))
+    }
+
+    /// Reads again what is kept of secrets: they were refused.
+    pub(crate) async fn refused(&self, doors: &Doors) {
+        match self {
+            Self::Basic { username, password } => {
+                username.refused(doors).await;
+                password.refused(doors).await;
+            }
+            Self::AccessToken(token) | Self::IdentityToken(token) => token.refused(doors).await,
+            _ => {}
+        }
     }
 }
 
-async fn json_key(file: &Path) -> Result<Credential, Error> {
+async fn json_key(file: &Path) -> Result<Way, Error> {
     /// What tells the kinds of Google's credential files apart.
     #[derive(serde::Deserialize)]
     struct Kind {
@@ -94,19 +158,19 @@ async fn json_key(file: &Path) -> Result<Credential, Error> {
     if key.expose_secret().trim().is_empty() {
         return Err(invalid("it is empty", "check the step that should have written it"));
     }
-    // Written by google-github-actions/auth: easily taken for a key, and no registry takes it.
+    // What google-github-actions/auth and `gcloud` write is easily taken for a key, and no registry takes
+    // it as one.
     let kind = serde_json::from_str::<Kind>(key.expose_secret()).ok().and_then(|kind| kind.r#type);
-    if kind.as_deref() == Some("external_account") {
-        return Err(invalid(
-            "it configures workload identity (`external_account`) and holds no key",
-            "exchange it for an access token first, and give that as the access token",
-        ));
+    let exchanged = ["external_account", "authorized_user", "impersonated_service_account"];
+    if kind.is_some_and(|kind| exchanged.contains(&kind.as_str())) {
+        let credentials_file = Some(file.to_owned());
+        return Ok(Way::Door(Door::Google(GoogleSettings { credentials_file, impersonate: None })));
     }
-    Ok(Credential::Basic { username: "_json_key".to_owned(), password: key })
+    Ok(Way::Credential(Credential::Basic { username: "_json_key".to_owned(), password: key }))
 }
 
 /// The whole file, byte for byte.
-async fn read_text(file: &Path, what: &'static str) -> Result<SecretString, Error> {
+pub(crate) async fn read_text(file: &Path, what: &'static str) -> Result<SecretString, Error> {
     let unreadable = |source| Error::Read { what, file: file.to_owned(), source: Arc::new(source) };
     let bytes = tokio::fs::read(file).await.map_err(unreadable)?;
     String::from_utf8(bytes).map(SecretString::from).map_err(|_| Error::Invalid {
@@ -122,8 +186,9 @@ mod tests {
     use crate::credential::exposed;
 
     async fn read(login: Login) -> Result<String, String> {
-        match login.credential().await {
-            Ok(credential) => Ok(exposed(&credential.unwrap())),
+        match login.way(&Doors::default()).await {
+            Ok(Way::Credential(credential)) => Ok(exposed(&credential)),
+            Ok(_) => Ok("somebody has to be asked".to_owned()),
             Err(error) => Err(format!("{error}; {}", error.hint())),
         }
     }
@@ -142,7 +207,7 @@ mod tests {
         let text = Secret::Text(SecretString::from("ya29.token\n"));
         assert_eq!(read(Login::AccessToken(text)).await.unwrap(), "bearer ya29.token");
         let password = Secret::File(file);
-        let basic = Login::Basic { username: "u".into(), password };
+        let basic = Login::Basic { username: Secret::Text("u".into()), password };
         assert_eq!(read(basic).await.unwrap(), "basic u:ya29.token");
     }
 
@@ -155,11 +220,9 @@ mod tests {
             file
         };
         let missing = folder.path().join("missing");
-        let federated = br#"{"type": "external_account", "audience": "hunter2"}"#;
         let table = [
             (Login::JsonKey(missing.clone()), "cannot read the JSON key from /"),
             (Login::AccessToken(Secret::File(missing)), "missing; correct the path"),
-            (Login::JsonKey(file("federated", federated)), "give that as the access token"),
             (Login::JsonKey(file("empty", b"\n")), "empty cannot be used: it is empty"),
             (Login::AccessToken(Secret::Text("\n".into())), "the access token cannot be used"),
             (Login::IdentityToken(Secret::File(file("binary", b"\xff"))), "it is not text"),
@@ -171,10 +234,24 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_file_that_is_no_key_is_exchanged_for_a_token() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        for kind in ["external_account", "authorized_user", "impersonated_service_account"] {
+            std::fs::write(&file, format!(r#"{{"type": "{kind}"}}"#)).unwrap();
+            let way = Login::JsonKey(file.clone()).way(&Doors::default()).await.unwrap();
+            assert!(
+                matches!(way, Way::Door(Door::Google(settings)) if settings.credentials_file.is_some()),
+                "{kind}"
+            );
+        }
+    }
+
     #[test]
     fn debug_shows_no_secret() {
         let password = Secret::Text(SecretString::from("hunter2"));
-        let login = Login::Basic { username: "u".into(), password };
+        let login = Login::Basic { username: Secret::Text("u".into()), password };
         assert!(!format!("{login:?}").contains("hunter2"));
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use credentials::cloud::{CloudError, CloudErrorKind};
+
 /// A key or a signing service that failed. Cheap to clone, because one failure to read a key is that
 /// of everyone who waited for it. Never carries a secret.
 #[derive(Clone, Debug)]
@@ -52,6 +54,23 @@ impl SigningError {
     /// What to do next, where that is known.
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
+    }
+}
+
+impl From<CloudError> for SigningError {
+    fn from(error: CloudError) -> Self {
+        let kind = match error.kind() {
+            CloudErrorKind::Denied => SigningErrorKind::Denied,
+            CloudErrorKind::NotFound => SigningErrorKind::NotFound,
+            CloudErrorKind::Unreachable => SigningErrorKind::Unreachable,
+            CloudErrorKind::Unsupported => SigningErrorKind::Unsupported,
+            CloudErrorKind::Invalid => SigningErrorKind::Invalid,
+        };
+        let own = Self::new(kind, error.to_string());
+        match error.hint() {
+            Some(hint) => own.with_hint(hint),
+            None => own,
+        }
     }
 }
 

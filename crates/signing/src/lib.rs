@@ -9,7 +9,6 @@ mod algorithm;
 pub mod bundle;
 mod claimant;
 mod encrypted_key;
-mod environment;
 mod error;
 mod json;
 pub mod judge;

@@ -5,9 +5,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use credentials::Variables;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::environment::Environment;
 use crate::kms::{Service, ServiceKey};
 use crate::once::Once;
 use crate::{Algorithm, KeyReference, PrivateKey, PublicKey, SigningError, SigningErrorKind};
@@ -27,7 +27,7 @@ pub struct Signer {
 /// What a [`Signer`] goes by, beside its reference.
 #[derive(Clone, Debug)]
 pub struct SignerSettings {
-    environment: Environment,
+    environment: Variables,
     fips: bool,
     algorithm: Option<Algorithm>,
 }
@@ -60,7 +60,7 @@ impl SignerSettings {
     /// Settings whose variables `lookup` answers for, by name: `COSIGN_PASSWORD`, those that `env://`
     /// names, and what the key services' own tools read. AWS's SDK reads the process's environment.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString> + Send + Sync + 'static) -> Self {
-        Self { environment: Environment::from_lookup(lookup), fips: false, algorithm: None }
+        Self { environment: Variables::from_lookup(lookup), fips: false, algorithm: None }
     }
 
     /// Settings with the variables of this process.

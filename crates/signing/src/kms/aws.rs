@@ -3,24 +3,16 @@
 //! Credentials, the region, FIPS endpoints (`AWS_USE_FIPS_ENDPOINT`) and endpoints elsewhere
 //! (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_KMS`) are the SDK's business, and so is trying again.
 
-use std::error::Error as StdError;
-use std::time::Duration;
-
-use aws_config::BehaviorVersion;
-use aws_config::timeout::TimeoutConfig;
 use aws_sdk_kms::Client;
-use aws_sdk_kms::config::http::HttpResponse;
-use aws_sdk_kms::config::{Region, SharedHttpClient};
-use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{KeyUsageType, MessageType, SigningAlgorithmSpec};
-use aws_smithy_http_client::Builder;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use credentials::aws::{Identity, failure};
 use tokio::sync::OnceCell;
 
-use super::{Hash, ServiceKey, trust};
+use super::{Hash, ServiceKey};
 use crate::{Algorithm, PublicKey, SigningError, SigningErrorKind};
+
+const SERVICE: &str = "AWS KMS";
 
 /// A key of AWS KMS.
 #[derive(Debug)]
@@ -39,7 +31,7 @@ impl Aws {
         let client = self.client().await?;
         let what = format!("when asked for the public key of `{}`", self.key);
         let answer = client.get_public_key().key_id(&self.key).send().await;
-        let answer = answer.map_err(|error| failure(&error, &what, "kms:GetPublicKey"))?;
+        let answer = answer.map_err(|error| failure(SERVICE, &error, &what, "kms:GetPublicKey"))?;
         if answer.key_usage().is_some_and(|usage| *usage != KeyUsageType::SignVerify) {
             let message = format!("AWS's key `{}` is not for signing", self.key);
             return Err(SigningError::new(SigningErrorKind::Unsupported, message)
@@ -69,7 +61,8 @@ impl Aws {
             .message(Blob::new(message))
             .signing_algorithm(specification(algorithm));
         let what = format!("when asked to sign with `{}`", self.key);
-        let answer = request.send().await.map_err(|error| failure(&error, &what, "kms:Sign"))?;
+        let answer =
+            request.send().await.map_err(|error| failure(SERVICE, &error, &what, "kms:Sign"))?;
         Ok(answer.signature.map(Blob::into_inner).unwrap_or_default())
     }
 
@@ -78,23 +71,13 @@ impl Aws {
     }
 
     async fn connect(&self) -> Result<Client, SigningError> {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(10))
-            .operation_attempt_timeout(Duration::from_secs(30))
-            .build();
-        let mut shared = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts);
-        if let Some(authorities) = trust::instead_of_system() {
-            shared = shared.http_client(client_that_trusts(authorities)?);
-        }
-        let shared = shared.load().await;
-        let mut config = aws_sdk_kms::config::Builder::from(&shared);
-        if let Some(region) = region_of(&self.key) {
-            config = config.region(Region::new(region.to_owned()));
-        } else if shared.region().is_none() {
+        let shared = Identity::default().config(region_of(&self.key), false).await?;
+        if shared.region().is_none() {
             let message = "it is not known in which region of AWS the key is";
             return Err(SigningError::new(SigningErrorKind::Invalid, message)
                 .with_hint("set AWS_REGION, or write the key's ARN"));
         }
+        let mut config = aws_sdk_kms::config::Builder::from(&shared);
         if let Some(endpoint) = &self.endpoint {
             config = config.endpoint_url(endpoint);
         }
@@ -109,16 +92,6 @@ fn url_of(endpoint: &str) -> String {
     let is_here = matches!(host, Some("localhost" | "[::1]"))
         || endpoint.parse().is_ok_and(|address: std::net::SocketAddr| address.ip().is_loopback());
     format!("{}://{endpoint}", if is_here { "http" } else { "https" })
-}
-
-/// The SDK's own client trusts the system's authorities only.
-fn client_that_trusts(authorities: Vec<String>) -> Result<SharedHttpClient, SigningError> {
-    let store = authorities.into_iter().fold(TrustStore::empty(), TrustStore::with_pem_certificate);
-    let context = TlsContext::builder().with_trust_store(store).build().map_err(|error| {
-        SigningError::new(SigningErrorKind::Invalid, format!("no HTTP client for AWS: {error}"))
-    })?;
-    let provider = Provider::Rustls(CryptoMode::AwsLc);
-    Ok(Builder::new().tls_provider(provider).tls_context(context).build_https())
 }
 
 /// The region in an ARN: a key is nowhere else.
@@ -161,95 +134,6 @@ fn specification(algorithm: Algorithm) -> SigningAlgorithmSpec {
     }
 }
 
-fn failure<E>(error: &SdkError<E, HttpResponse>, what: &str, permission: &str) -> SigningError
-where
-    E: ProvideErrorMetadata + StdError + 'static,
-{
-    let Some(refusal) = error.as_service_error() else {
-        return no_answer(error, what);
-    };
-    let status = error.raw_response().map_or(0, |answer| answer.status().as_u16());
-    let (kind, code) = match refusal.code() {
-        Some(code) => (kind_of(code), code.to_owned()),
-        // Who stands between us and KMS does not name its errors.
-        None => (kind_of_status(status), status.to_string()),
-    };
-    let said = refusal.message().map(|message| format!(": {message}")).unwrap_or_default();
-    let failure = SigningError::new(kind, format!("AWS KMS answered {code} {what}{said}"));
-    match kind {
-        SigningErrorKind::Denied => failure.with_hint(format!(
-            "are these the right credentials, and does the key's policy, or one of IAM, allow \
-             {permission}?"
-        )),
-        SigningErrorKind::NotFound => {
-            failure.with_hint("check the region (AWS_REGION), the account and the key")
-        }
-        _ => failure,
-    }
-}
-
-/// An attempt that AWS did not answer: we could not say who we are, or it was not reached.
-fn no_answer<E: StdError + 'static>(error: &SdkError<E, HttpResponse>, what: &str) -> SigningError {
-    let mut causes = Vec::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        causes.push(cause.to_string());
-        next = cause.source();
-    }
-    let causes = causes.join(": ");
-    if causes.contains("credential") {
-        let message = format!("there are no credentials for AWS: {causes}");
-        return SigningError::new(SigningErrorKind::Denied, message).with_hint(
-            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or run where a role is \
-             attached",
-        );
-    }
-    let message = format!("AWS KMS cannot be reached {what}: {causes}");
-    SigningError::new(SigningErrorKind::Unreachable, message)
-}
-
-/// <https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html#API_Sign_Errors> and
-/// <https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html>
-fn kind_of(code: &str) -> SigningErrorKind {
-    match code {
-        "AccessDeniedException"
-        | "AccessDenied"
-        | "NotAuthorized"
-        | "OptInRequired"
-        | "ExpiredTokenException"
-        | "ExpiredToken"
-        | "InvalidClientTokenId"
-        | "UnrecognizedClientException"
-        | "InvalidSignatureException"
-        | "SignatureDoesNotMatch"
-        | "IncompleteSignature"
-        | "MissingAuthenticationToken"
-        | "InvalidGrantTokenException" => SigningErrorKind::Denied,
-        "NotFoundException" | "InvalidArnException" => SigningErrorKind::NotFound,
-        "InvalidKeyUsageException" | "UnsupportedOperationException" => {
-            SigningErrorKind::Unsupported
-        }
-        "ThrottlingException"
-        | "KeyUnavailableException"
-        | "DependencyTimeoutException"
-        | "KMSInternalException"
-        | "InternalFailure"
-        | "ServiceUnavailable"
-        | "LimitExceededException"
-        | "RequestExpired" => SigningErrorKind::Unreachable,
-        _ => SigningErrorKind::Invalid,
-    }
-}
-
-fn kind_of_status(status: u16) -> SigningErrorKind {
-    match status {
-        401 | 403 | 407 => SigningErrorKind::Denied,
-        404 => SigningErrorKind::NotFound,
-        429 | 500.. => SigningErrorKind::Unreachable,
-        _ => SigningErrorKind::Invalid,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,21 +171,6 @@ mod tests {
                 let others = ["ED25519_PH_SHA_512", "SM2DSA", "ML_DSA_SHAKE_256"];
                 assert!(others.contains(name), "{name}");
             }
-        }
-    }
-
-    #[test]
-    fn what_a_refusal_means() {
-        let table = [
-            ("AccessDeniedException", SigningErrorKind::Denied),
-            ("UnrecognizedClientException", SigningErrorKind::Denied),
-            ("NotFoundException", SigningErrorKind::NotFound),
-            ("ThrottlingException", SigningErrorKind::Unreachable),
-            ("InvalidKeyUsageException", SigningErrorKind::Unsupported),
-            ("DisabledException", SigningErrorKind::Invalid),
-        ];
-        for (code, kind) in table {
-            assert_eq!(kind_of(code), kind, "{code}");
         }
     }
 }

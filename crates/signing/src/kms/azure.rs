@@ -5,18 +5,17 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use credentials::Variables;
+use credentials::azure::{AzureCloud, AzureCredentials, AzureSettings};
+use credentials::cloud::{Http, Reach, Tokens};
 use reqwest::{RequestBuilder, Url};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::azure_credentials::AzureCredentials;
 use super::der::sequence_of_two;
-use super::http::{Http, Reach};
-use super::token::Tokens;
 use super::{Hash, ServiceKey};
-use crate::environment::Environment;
 use crate::{Algorithm, PublicKey, SigningError, SigningErrorKind};
 
 const SERVICE: &str = "Azure Key Vault";
@@ -36,9 +35,9 @@ pub(crate) struct Azure {
 
 /// One of Azure's clouds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Cloud {
-    /// Where tokens are had, unless `AZURE_AUTHORITY_HOST` says otherwise.
-    pub(super) authority: &'static str,
+struct Cloud {
+    /// Where its tokens are had.
+    cloud: AzureCloud,
     /// What they are for, for a vault.
     vaults: &'static str,
     /// What they are for, for a managed HSM.
@@ -46,21 +45,15 @@ pub(super) struct Cloud {
 }
 
 /// <https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#object-identifiers>
-const PUBLIC: Cloud = Cloud {
-    authority: "https://login.microsoftonline.com",
-    vaults: "vault.azure.net",
-    modules: "managedhsm.azure.net",
-};
+const PUBLIC: Cloud =
+    Cloud { cloud: AzureCloud::Public, vaults: "vault.azure.net", modules: "managedhsm.azure.net" };
 const GOVERNMENT: Cloud = Cloud {
-    authority: "https://login.microsoftonline.us",
+    cloud: AzureCloud::Government,
     vaults: "vault.usgovcloudapi.net",
     modules: "managedhsm.usgovcloudapi.net",
 };
-const CHINA: Cloud = Cloud {
-    authority: "https://login.chinacloudapi.cn",
-    vaults: "vault.azure.cn",
-    modules: "managedhsm.azure.cn",
-};
+const CHINA: Cloud =
+    Cloud { cloud: AzureCloud::China, vaults: "vault.azure.cn", modules: "managedhsm.azure.cn" };
 
 #[derive(Deserialize)]
 struct KeyAnswer {
@@ -90,7 +83,7 @@ impl Azure {
         vault: &str,
         key: &str,
         version: Option<&str>,
-        environment: &Environment,
+        environment: &Variables,
     ) -> Result<Self, SigningError> {
         let (vault, cloud, audience) =
             place(vault, environment.text("AZURE_ENVIRONMENT").as_deref()).ok_or_else(|| {
@@ -105,7 +98,12 @@ impl Azure {
             vault,
             key: key.to_owned(),
             version: version.map(str::to_owned),
-            credentials: AzureCredentials::new(cloud, audience, environment)?,
+            credentials: AzureCredentials::new(
+                cloud.cloud,
+                audience,
+                &AzureSettings::default(),
+                environment,
+            )?,
             tokens: Tokens::default(),
         })
     }
@@ -173,7 +171,11 @@ impl Azure {
         what: &str,
     ) -> Result<T, SigningError> {
         let token = self.tokens.get(self.credentials.token()).await?;
-        self.http.send(request.bearer_auth(token.expose_secret())).await?.json(what)
+        self.http
+            .send(request.bearer_auth(token.expose_secret()))
+            .await?
+            .json(what)
+            .map_err(Into::into)
     }
 
     fn hinted(&self, error: SigningError, permission: &str) -> SigningError {

@@ -7,17 +7,16 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crc::{CRC_32_ISCSI, Crc};
+use credentials::Variables;
+use credentials::cloud::{Http, Reach, Tokens};
+use credentials::google::{GoogleCredentials, GoogleSettings};
 use reqwest::{RequestBuilder, Url};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::google_credentials::GoogleCredentials;
-use super::http::{Http, Reach};
-use super::token::Tokens;
 use super::{Hash, ServiceKey};
-use crate::environment::Environment;
 use crate::{Algorithm, PublicKey, SigningError, SigningErrorKind};
 
 const SERVICE: &str = "Google Cloud KMS";
@@ -77,7 +76,7 @@ impl Google {
     pub(crate) fn new(
         key: &str,
         version: Option<&str>,
-        environment: &Environment,
+        environment: &Variables,
     ) -> Result<Self, SigningError> {
         let server = environment.text(SERVER_VARIABLE).unwrap_or_else(|| SERVER.to_owned());
         let server = Url::parse(&server)
@@ -89,7 +88,7 @@ impl Google {
             server,
             key: key.to_owned(),
             version: version.map(str::to_owned),
-            credentials: GoogleCredentials::new(environment)?,
+            credentials: GoogleCredentials::new(&GoogleSettings::default(), environment)?,
             tokens: Tokens::default(),
         })
     }
@@ -211,7 +210,7 @@ impl Google {
         if let Some(project) = self.credentials.quota_project() {
             request = request.header("x-goog-user-project", project);
         }
-        self.http.send(request).await?.json(what)
+        self.http.send(request).await?.json(what).map_err(Into::into)
     }
 }
 
@@ -286,11 +285,6 @@ fn invalid(message: String) -> SigningError {
 
 fn unsupported(message: String) -> SigningError {
     SigningError::new(SigningErrorKind::Unsupported, message)
-}
-
-/// A JSON object's text field.
-pub(super) fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
-    value.get(field).and_then(Value::as_str)
 }
 
 #[cfg(test)]

@@ -5,18 +5,13 @@
 
 mod aws;
 mod azure;
-mod azure_credentials;
 mod der;
 mod google;
-mod google_credentials;
-mod http;
-mod token;
-mod trust;
 mod vault;
 
 use aws_lc_rs::digest;
+use credentials::Variables;
 
-use crate::environment::Environment;
 use crate::{Algorithm, KeyReference, PublicKey, SigningError};
 
 /// A key in a key service.
@@ -42,7 +37,7 @@ impl Service {
     /// The service that a reference names, or none if the key is not in one. No request is made.
     pub(crate) fn open(
         reference: &KeyReference,
-        environment: &Environment,
+        environment: &Variables,
     ) -> Result<Option<Self>, SigningError> {
         Ok(Some(match reference {
             KeyReference::Aws { endpoint, key } => {

@@ -8,15 +8,15 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use credentials::Variables;
+use credentials::cloud::{Http, Reach};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{RequestBuilder, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::http::{Http, Reach};
 use super::{Hash, ServiceKey};
-use crate::environment::Environment;
 use crate::{Algorithm, KeyKind, PublicKey, SigningError, SigningErrorKind};
 
 const SERVICE: &str = "Vault";
@@ -51,7 +51,7 @@ struct SignAnswer {
 }
 
 impl Vault {
-    pub(crate) fn new(key: &str, environment: &Environment) -> Result<Self, SigningError> {
+    pub(crate) fn new(key: &str, environment: &Variables) -> Result<Self, SigningError> {
         let address = environment.first(&["VAULT_ADDR", "BAO_ADDR"]).ok_or_else(|| {
             invalid("it is not known where Vault is")
                 .with_hint("set VAULT_ADDR, as in VAULT_ADDR=https://vault.example.com:8200")
@@ -145,7 +145,7 @@ impl Vault {
         request: RequestBuilder,
         what: &str,
     ) -> Result<T, SigningError> {
-        self.http.send(request.headers(self.headers.clone())).await?.json(what)
+        self.http.send(request.headers(self.headers.clone())).await?.json(what).map_err(Into::into)
     }
 
     fn hinted(&self, error: SigningError, capability: &str, below: &str) -> SigningError {
@@ -164,7 +164,7 @@ impl Vault {
     }
 }
 
-fn headers(environment: &Environment) -> Result<HeaderMap, SigningError> {
+fn headers(environment: &Variables) -> Result<HeaderMap, SigningError> {
     let token = match environment.secret("VAULT_TOKEN").or_else(|| environment.secret("BAO_TOKEN"))
     {
         Some(token) => token,
@@ -189,7 +189,7 @@ fn headers(environment: &Environment) -> Result<HeaderMap, SigningError> {
 }
 
 /// What `vault login` left.
-fn token_of_user(environment: &Environment) -> Option<SecretString> {
+fn token_of_user(environment: &Variables) -> Option<SecretString> {
     let text = std::fs::read_to_string(environment.in_home(".vault-token")?).ok()?;
     Some(SecretString::from(text)).filter(|token| !token.expose_secret().trim().is_empty())
 }
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn the_variables_say_where_it_is_and_who_we_are() {
         let vault = |variables: &'static [(&str, &str)]| {
-            let environment = Environment::from_lookup(move |name| {
+            let environment = Variables::from_lookup(move |name| {
                 let found = variables.iter().find(|(key, _)| *key == name);
                 found.map(|(_, value)| value.into())
             });

@@ -14,17 +14,46 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::azure::Cloud;
-use super::http::{Http, Reach};
-use super::token::Token;
-use crate::environment::Environment;
-use crate::{SigningError, SigningErrorKind};
+use crate::cloud::{CloudError, CloudErrorKind, Http, Reach, Token};
+use crate::variables::Variables;
 
 const SERVICE: &str = "Azure's token service";
 
+/// One of Azure's clouds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AzureCloud {
+    /// The one that is meant where none is named.
+    Public,
+    /// US Government.
+    Government,
+    /// China, operated by 21Vianet.
+    China,
+}
+
+impl AzureCloud {
+    /// Where its tokens are had, unless `AZURE_AUTHORITY_HOST` says otherwise.
+    /// <https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud>
+    fn authority(self) -> &'static str {
+        match self {
+            Self::Public => "https://login.microsoftonline.com",
+            Self::Government => "https://login.microsoftonline.us",
+            Self::China => "https://login.chinacloudapi.cn",
+        }
+    }
+}
+
+/// What differs from what the variables says.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct AzureSettings {
+    /// The application, or the managed identity, instead of `AZURE_CLIENT_ID`.
+    pub client_id: Option<String>,
+    /// The tenant instead of `AZURE_TENANT_ID`.
+    pub tenant_id: Option<String>,
+}
+
 /// Where tokens come from.
 #[derive(Debug)]
-pub(crate) struct AzureCredentials {
+pub struct AzureCredentials {
     http: Http,
     machine: Http,
     source: Source,
@@ -70,21 +99,29 @@ struct UserAnswer {
 }
 
 impl AzureCredentials {
-    pub(crate) fn new(
-        cloud: Cloud,
+    /// Credentials for what `audience` names, a URL without a path. Asks nobody yet.
+    ///
+    /// # Errors
+    /// A setting that is missing or cannot be read, or no HTTP client can be made.
+    pub fn new(
+        cloud: AzureCloud,
         audience: String,
-        environment: &Environment,
-    ) -> Result<Self, SigningError> {
+        settings: &AzureSettings,
+        variables: &Variables,
+    ) -> Result<Self, CloudError> {
         Ok(Self {
             http: Http::new(SERVICE, Reach::Outside(None))?,
             machine: Http::new("Azure's metadata service", Reach::Here)?,
-            source: source(cloud, environment)?,
+            source: source(cloud, settings, variables)?,
             audience,
         })
     }
 
     /// A new token.
-    pub(crate) async fn token(&self) -> Result<Token, SigningError> {
+    ///
+    /// # Errors
+    /// There are no credentials, or they are refused.
+    pub async fn token(&self) -> Result<Token, CloudError> {
         match &self.source {
             Source::Client { server, id, proof } => self.token_of_client(server, id, proof).await,
             Source::AppService { server, header, id } => {
@@ -114,7 +151,7 @@ impl AzureCredentials {
         server: &Url,
         id: &str,
         proof: &Proof,
-    ) -> Result<Token, SigningError> {
+    ) -> Result<Token, CloudError> {
         let scope = format!("{}/.default", self.audience);
         let mut form = vec![
             ("grant_type", "client_credentials".to_owned()),
@@ -145,7 +182,7 @@ impl AzureCredentials {
         Ok(answer.into_token())
     }
 
-    async fn token_of_machine(&self, request: RequestBuilder) -> Result<Token, SigningError> {
+    async fn token_of_machine(&self, request: RequestBuilder) -> Result<Token, CloudError> {
         let answer = self.machine.send(request).await?;
         let answer: TokenAnswer = answer.json("when asked for a token")?;
         Ok(answer.into_token())
@@ -183,18 +220,34 @@ impl TokenAnswer {
     }
 }
 
-fn source(cloud: Cloud, environment: &Environment) -> Result<Source, SigningError> {
-    let (tenant, id) = (environment.text("AZURE_TENANT_ID"), environment.text("AZURE_CLIENT_ID"));
-    let secret = environment.secret("AZURE_CLIENT_SECRET").map(Proof::Secret);
-    let token_file = environment.path("AZURE_FEDERATED_TOKEN_FILE").map(Proof::TokenFile);
+/// Whether the variables says that there are credentials, without a look at the machine.
+pub(crate) fn are_meant(variables: &Variables) -> bool {
+    let is_set = |name: &str| variables.text(name).is_some();
+    let has_proof = is_set("AZURE_CLIENT_SECRET") || is_set("AZURE_FEDERATED_TOKEN_FILE");
+    (has_proof && is_set("AZURE_CLIENT_ID") && is_set("AZURE_TENANT_ID"))
+        || (is_set("IDENTITY_ENDPOINT") && is_set("IDENTITY_HEADER"))
+        || is_set("AZURE_POD_IDENTITY_AUTHORITY_HOST")
+}
+
+fn source(
+    cloud: AzureCloud,
+    settings: &AzureSettings,
+    variables: &Variables,
+) -> Result<Source, CloudError> {
+    let given =
+        |setting: &Option<String>, name: &str| setting.clone().or_else(|| variables.text(name));
+    let tenant = given(&settings.tenant_id, "AZURE_TENANT_ID");
+    let id = given(&settings.client_id, "AZURE_CLIENT_ID");
+    let secret = variables.secret("AZURE_CLIENT_SECRET").map(Proof::Secret);
+    let token_file = variables.path("AZURE_FEDERATED_TOKEN_FILE").map(Proof::TokenFile);
     if let Some(proof) = secret.or(token_file) {
         let (Some(tenant), Some(id)) = (tenant, id) else {
             return Err(invalid("it is not known who we are to Azure".to_owned())
                 .with_hint("set AZURE_TENANT_ID and AZURE_CLIENT_ID beside the secret or token"));
         };
-        let authority = environment.text("AZURE_AUTHORITY_HOST");
+        let authority = variables.text("AZURE_AUTHORITY_HOST");
         let mut server =
-            url("AZURE_AUTHORITY_HOST", authority.as_deref().unwrap_or(cloud.authority))?;
+            url("AZURE_AUTHORITY_HOST", authority.as_deref().unwrap_or(cloud.authority()))?;
         server
             .path_segments_mut()
             .map_err(|()| invalid("AZURE_AUTHORITY_HOST is no URL".to_owned()))?
@@ -202,35 +255,35 @@ fn source(cloud: Cloud, environment: &Environment) -> Result<Source, SigningErro
             .extend([tenant.as_str(), "oauth2", "v2.0", "token"]);
         return Ok(Source::Client { server, id, proof });
     }
-    if environment.text("AZURE_CLIENT_CERTIFICATE_PATH").is_some() {
+    if variables.text("AZURE_CLIENT_CERTIFICATE_PATH").is_some() {
         let message = "a client certificate is no way to log in to Azure here";
-        return Err(SigningError::new(SigningErrorKind::Unsupported, message).with_hint(
+        return Err(CloudError::new(CloudErrorKind::Unsupported, message).with_hint(
             "use a workload identity (AZURE_FEDERATED_TOKEN_FILE), a managed identity or \
              AZURE_CLIENT_SECRET",
         ));
     }
-    let endpoint = environment.text("IDENTITY_ENDPOINT");
-    if let Some((endpoint, header)) = endpoint.zip(environment.secret("IDENTITY_HEADER")) {
+    let endpoint = variables.text("IDENTITY_ENDPOINT");
+    if let Some((endpoint, header)) = endpoint.zip(variables.secret("IDENTITY_HEADER")) {
         return Ok(Source::AppService { server: url("IDENTITY_ENDPOINT", &endpoint)?, header, id });
     }
-    let host = environment.text("AZURE_POD_IDENTITY_AUTHORITY_HOST");
+    let host = variables.text("AZURE_POD_IDENTITY_AUTHORITY_HOST");
     let host = host.as_deref().unwrap_or("http://169.254.169.254").trim_end_matches('/');
     let server = format!("{host}/metadata/identity/oauth2/token");
     Ok(Source::MachineOrUser { server: url("AZURE_POD_IDENTITY_AUTHORITY_HOST", &server)?, id })
 }
 
-fn url(variable: &str, text: &str) -> Result<Url, SigningError> {
+fn url(variable: &str, text: &str) -> Result<Url, CloudError> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     url.ok_or_else(|| invalid(format!("{variable} is no URL")))
 }
 
-fn denied(message: String) -> SigningError {
-    SigningError::new(SigningErrorKind::Denied, message).with_hint(
+fn denied(message: String) -> CloudError {
+    CloudError::new(CloudErrorKind::Denied, message).with_hint(
         "set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, use a workload identity or a \
          managed identity, or run `az login`",
     )
 }
 
-fn invalid(message: String) -> SigningError {
-    SigningError::new(SigningErrorKind::Invalid, message)
+fn invalid(message: String) -> CloudError {
+    CloudError::new(CloudErrorKind::Invalid, message)
 }

@@ -17,25 +17,45 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::google::text;
-use super::http::{Http, Reach};
-use super::token::Token;
-use crate::environment::Environment;
-use crate::{SigningError, SigningErrorKind};
+use crate::cloud::{CloudError, CloudErrorKind, Http, Reach, Token};
+use crate::variables::Variables;
 
 const SERVICE: &str = "Google's token service";
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const TOKEN_SERVER: &str = "https://oauth2.googleapis.com/token";
 const FILE_VARIABLE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+const IMPERSONATION_SERVER: &str = "https://iamcredentials.googleapis.com/";
+/// Where that is instead: `gcloud`'s own variable for it.
+const IMPERSONATION_VARIABLE: &str = "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS";
+
+/// What differs from the application default credentials.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct GoogleSettings {
+    /// A file of credentials, of any type.
+    pub credentials_file: Option<PathBuf>,
+    /// The service account, by its e-mail address, that is acted as.
+    pub impersonate: Option<String>,
+}
 
 /// Where tokens come from.
 #[derive(Debug)]
-pub(crate) struct GoogleCredentials {
+pub struct GoogleCredentials {
     http: Http,
     metadata: Http,
     metadata_host: String,
     source: Source,
     quota_project: Option<String>,
+    /// Where a token of the service account is had that is acted as.
+    impersonation: Option<Url>,
+}
+
+/// What a service account's token is to be.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Form {
+    /// One that it signs itself; Google's APIs take it.
+    Signed,
+    /// One that Google gives for that, which its registries take too.
+    Given,
 }
 
 #[derive(Debug)]
@@ -54,6 +74,7 @@ enum CredentialFile {
         client_email: String,
         private_key: SecretString,
         private_key_id: Option<String>,
+        token_uri: Option<String>,
     },
     AuthorizedUser {
         client_id: String,
@@ -95,56 +116,96 @@ struct ImpersonationAnswer {
 const LIFETIME: Duration = Duration::from_secs(3600);
 
 impl GoogleCredentials {
-    pub(crate) fn new(environment: &Environment) -> Result<Self, SigningError> {
-        let well_known = environment
-            .path("CLOUDSDK_CONFIG")
-            .or_else(|| environment.in_home(".config/gcloud"))
-            .map(|folder| folder.join("application_default_credentials.json"))
-            .filter(|file| file.is_file());
-        let file = environment.path(FILE_VARIABLE).or(well_known);
-        let host = environment.text("GCE_METADATA_HOST");
+    /// Asks nobody yet.
+    ///
+    /// # Errors
+    /// A setting that cannot be read, or no HTTP client can be made.
+    pub fn new(settings: &GoogleSettings, variables: &Variables) -> Result<Self, CloudError> {
+        let file = settings.credentials_file.clone().or_else(|| default_file(variables));
+        let host = variables.text("GCE_METADATA_HOST");
+        let impersonation = settings.impersonate.as_deref();
+        let impersonation =
+            impersonation.map(|account| impersonation_url(account, variables)).transpose()?;
         Ok(Self {
             http: Http::new(SERVICE, Reach::Outside(None))?,
             metadata: Http::new("Google's metadata server", Reach::Here)?,
             metadata_host: host.unwrap_or_else(|| "metadata.google.internal".to_owned()),
             source: file.map_or(Source::Metadata, Source::File),
-            quota_project: environment.text("GOOGLE_CLOUD_QUOTA_PROJECT"),
+            quota_project: variables.text("GOOGLE_CLOUD_QUOTA_PROJECT"),
+            impersonation,
         })
     }
 
     /// The project whose quota is used, where that is said.
-    pub(crate) fn quota_project(&self) -> Option<&str> {
+    pub fn quota_project(&self) -> Option<&str> {
         self.quota_project.as_deref()
     }
 
-    /// A new token.
-    pub(crate) async fn token(&self) -> Result<Token, SigningError> {
-        match &self.source {
-            Source::File(file) => self.token_by(read(file)?).await,
-            Source::Metadata => self.token_of_machine().await,
+    /// A new token for Google's APIs.
+    ///
+    /// # Errors
+    /// There are no credentials, or they are refused.
+    pub async fn token(&self) -> Result<Token, CloudError> {
+        self.token_of(Form::Signed).await
+    }
+
+    /// A new token that Google itself has given, as its registries want it.
+    ///
+    /// # Errors
+    /// As [`GoogleCredentials::token`].
+    pub async fn access_token(&self) -> Result<Token, CloudError> {
+        self.token_of(Form::Given).await
+    }
+
+    async fn token_of(&self, form: Form) -> Result<Token, CloudError> {
+        // An account is acted as by one of Google's APIs.
+        let own = if self.impersonation.is_some() { Form::Signed } else { form };
+        let token = match &self.source {
+            Source::File(file) => self.token_by(read(file)?, own).await?,
+            Source::Metadata => self.token_of_machine().await?,
+        };
+        match &self.impersonation {
+            Some(server) => self.impersonated(server.clone(), &[], &token).await,
+            None => Ok(token),
         }
     }
 
-    async fn token_by(&self, file: CredentialFile) -> Result<Token, SigningError> {
+    async fn token_by(&self, file: CredentialFile, form: Form) -> Result<Token, CloudError> {
         match file {
             CredentialFile::ImpersonatedServiceAccount {
                 service_account_impersonation_url: url,
                 source_credentials,
                 delegates,
             } => {
-                let own = self.token_of_file(*source_credentials).await?;
-                self.impersonated(&url, &delegates, &own).await
+                let own = self.token_of_file(*source_credentials, Form::Signed).await?;
+                self.impersonated(self::url(&url)?, &delegates, &own).await
             }
-            other => self.token_of_file(other).await,
+            other => self.token_of_file(other, form).await,
         }
     }
 
     /// A token by a file that needs no other credentials.
-    async fn token_of_file(&self, file: CredentialFile) -> Result<Token, SigningError> {
+    async fn token_of_file(&self, file: CredentialFile, form: Form) -> Result<Token, CloudError> {
         match file {
-            CredentialFile::ServiceAccount { client_email, private_key, private_key_id } => {
-                let token = signed_token(&client_email, &private_key, private_key_id.as_deref())?;
-                Ok(Token::new(token, LIFETIME))
+            CredentialFile::ServiceAccount {
+                client_email,
+                private_key,
+                private_key_id,
+                token_uri,
+            } => {
+                let server = token_uri.as_deref().unwrap_or(TOKEN_SERVER);
+                let audience = (form == Form::Given).then_some(server);
+                let key_id = private_key_id.as_deref();
+                let signed = signed_token(&client_email, &private_key, key_id, audience)?;
+                if form == Form::Signed {
+                    return Ok(Token::new(signed, LIFETIME));
+                }
+                // https://developers.google.com/identity/protocols/oauth2/service-account#httprest
+                let form: [(&str, &str); 2] = [
+                    ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+                    ("assertion", signed.expose_secret()),
+                ];
+                self.exchange(server, &form).await
             }
             CredentialFile::AuthorizedUser {
                 client_id,
@@ -179,7 +240,7 @@ impl GoogleCredentials {
                 ];
                 let token = self.exchange(&token_url, &form).await?;
                 match service_account_impersonation_url {
-                    Some(url) => self.impersonated(&url, &[], &token).await,
+                    Some(server) => self.impersonated(url(&server)?, &[], &token).await,
                     None => Ok(token),
                 }
             }
@@ -193,7 +254,7 @@ impl GoogleCredentials {
         }
     }
 
-    async fn exchange(&self, server: &str, form: &[(&str, &str)]) -> Result<Token, SigningError> {
+    async fn exchange(&self, server: &str, form: &[(&str, &str)]) -> Result<Token, CloudError> {
         let request = self.http.post(url(server)?).form(form);
         let answer = self.http.send(request).await?;
         // RFC 6749, section 5.2: refused credentials are a 400.
@@ -208,13 +269,13 @@ impl GoogleCredentials {
     /// <https://cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/generateAccessToken>
     async fn impersonated(
         &self,
-        server: &str,
+        server: Url,
         delegates: &[String],
         own: &Token,
-    ) -> Result<Token, SigningError> {
+    ) -> Result<Token, CloudError> {
         let lifetime = format!("{}s", LIFETIME.as_secs());
         let body = json!({ "scope": [SCOPE], "lifetime": lifetime, "delegates": delegates });
-        let request = self.http.post(url(server)?);
+        let request = self.http.post(server);
         let request = request.bearer_auth(own.value().expose_secret()).json(&body);
         let answer: ImpersonationAnswer = self
             .http
@@ -222,7 +283,7 @@ impl GoogleCredentials {
             .await?
             .json("when asked for a service account's token")
             .map_err(|error| match error.kind() {
-                SigningErrorKind::Denied => error.with_hint(
+                CloudErrorKind::Denied => error.with_hint(
                     "grant iam.serviceAccounts.getAccessToken on the service account, as \
                          roles/iam.serviceAccountTokenCreator does",
                 ),
@@ -232,7 +293,7 @@ impl GoogleCredentials {
     }
 
     /// What a workload shows to be exchanged for a token: a file, or what a URL says (AIP-4117).
-    async fn subject_token(&self, source: &Value) -> Result<SecretString, SigningError> {
+    async fn subject_token(&self, source: &Value) -> Result<SecretString, CloudError> {
         let content = if let Some(file) = text(source, "file") {
             std::fs::read_to_string(file).map_err(|error| {
                 invalid(format!("the workload's token cannot be read from {file}: {error}"))
@@ -262,7 +323,7 @@ impl GoogleCredentials {
     }
 
     /// <https://cloud.google.com/compute/docs/access/authenticate-workloads>
-    async fn token_of_machine(&self) -> Result<Token, SigningError> {
+    async fn token_of_machine(&self) -> Result<Token, CloudError> {
         let host = &self.metadata_host;
         let address = "computeMetadata/v1/instance/service-accounts/default/token";
         let request = self.metadata.get(url(&format!("http://{host}/{address}"))?);
@@ -275,7 +336,7 @@ impl GoogleCredentials {
     }
 }
 
-fn read(file: &Path) -> Result<CredentialFile, SigningError> {
+fn read(file: &Path) -> Result<CredentialFile, CloudError> {
     let shown = file.display();
     let text = std::fs::read_to_string(file).map_err(|error| {
         invalid(format!("Google's credentials cannot be read from {shown}: {error}"))
@@ -288,19 +349,49 @@ fn read(file: &Path) -> Result<CredentialFile, SigningError> {
     })
 }
 
-/// A token that a service account signs itself (AIP-4111).
+/// The file that is used where none is named.
+fn default_file(variables: &Variables) -> Option<PathBuf> {
+    let well_known = variables
+        .path("CLOUDSDK_CONFIG")
+        .or_else(|| variables.in_home(".config/gcloud"))
+        .map(|folder| folder.join("application_default_credentials.json"))
+        .filter(|file| file.is_file());
+    variables.path(FILE_VARIABLE).or(well_known)
+}
+
+/// Whether the environment says that there are credentials, without a look at the machine.
+pub(crate) fn are_meant(variables: &Variables) -> bool {
+    default_file(variables).is_some() || variables.text("GCE_METADATA_HOST").is_some()
+}
+
+fn impersonation_url(account: &str, variables: &Variables) -> Result<Url, CloudError> {
+    let server = variables.text(IMPERSONATION_VARIABLE);
+    let mut url = url(server.as_deref().unwrap_or(IMPERSONATION_SERVER))?;
+    url.path_segments_mut()
+        .map_err(|()| invalid(format!("{IMPERSONATION_VARIABLE} is no URL")))?
+        .pop_if_empty()
+        .extend(["v1", "projects", "-", "serviceAccounts"])
+        .push(&format!("{account}:generateAccessToken"));
+    Ok(url)
+}
+
+/// A token that a service account signs itself, for all of Google's APIs (AIP-4111), or for a token server.
 fn signed_token(
     email: &str,
     key: &SecretString,
     key_id: Option<&str>,
-) -> Result<SecretString, SigningError> {
+    audience: Option<&str>,
+) -> Result<SecretString, CloudError> {
     let unusable = || invalid("the service account's private key cannot be used".to_owned());
     let pem = pem::parse(key.expose_secret()).map_err(|_| unusable())?;
     let key = RsaKeyPair::from_pkcs8(pem.contents()).map_err(|_| unusable())?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let header = json!({ "alg": "RS256", "typ": "JWT", "kid": key_id });
     let end = now + LIFETIME.as_secs();
-    let claims = json!({ "iss": email, "sub": email, "scope": SCOPE, "iat": now, "exp": end });
+    let mut claims = json!({ "iss": email, "sub": email, "scope": SCOPE, "iat": now, "exp": end });
+    if let Some(audience) = audience {
+        claims["aud"] = audience.into();
+    }
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let message = format!("{}.{}", encode(&header), encode(&claims));
     let mut signature = vec![0; key.public_modulus_len()];
@@ -309,19 +400,24 @@ fn signed_token(
     Ok(SecretString::from(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))))
 }
 
-fn url(text: &str) -> Result<Url, SigningError> {
+fn url(text: &str) -> Result<Url, CloudError> {
     Url::parse(text).map_err(|_| invalid("Google's credentials have a URL that is none".to_owned()))
 }
 
-fn denied(message: String) -> SigningError {
-    SigningError::new(SigningErrorKind::Denied, message)
+fn denied(message: String) -> CloudError {
+    CloudError::new(CloudErrorKind::Denied, message)
         .with_hint(format!("set {FILE_VARIABLE}, or run `gcloud auth application-default login`"))
 }
 
-fn invalid(message: String) -> SigningError {
-    SigningError::new(SigningErrorKind::Invalid, message)
+fn invalid(message: String) -> CloudError {
+    CloudError::new(CloudErrorKind::Invalid, message)
 }
 
-fn unsupported(message: &str) -> SigningError {
-    SigningError::new(SigningErrorKind::Unsupported, message)
+fn unsupported(message: &str) -> CloudError {
+    CloudError::new(CloudErrorKind::Unsupported, message)
+}
+
+/// A text in an object of JSON.
+fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+    value.get(field).and_then(Value::as_str)
 }

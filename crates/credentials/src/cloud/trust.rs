@@ -14,7 +14,7 @@ static SYSTEM: LazyLock<RootCertStore> = LazyLock::new(|| {
 });
 
 /// Everyone who is trusted.
-pub(super) fn authorities() -> RootCertStore {
+pub(crate) fn authorities() -> RootCertStore {
     let mut roots = SYSTEM.clone();
     if roots.is_empty() {
         roots.add_parsable_certificates(mozilla().cloned());
@@ -23,7 +23,7 @@ pub(super) fn authorities() -> RootCertStore {
 }
 
 /// Mozilla's authorities in PEM, if the system has none.
-pub(super) fn instead_of_system() -> Option<Vec<String>> {
+pub(crate) fn instead_of_system() -> Option<Vec<String>> {
     let encode =
         |der: &CertificateDer<'_>| pem::encode(&pem::Pem::new("CERTIFICATE", der.to_vec()));
     SYSTEM.is_empty().then(|| mozilla().map(encode).collect())

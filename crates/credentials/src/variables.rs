@@ -1,5 +1,4 @@
-//! [`Environment`]: the variables that say where keys and credentials are, as somebody else looks
-//! them up.
+//! [`Variables`]: the environment, as somebody else looks it up.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -10,51 +9,58 @@ use secrecy::SecretString;
 
 /// Answers for the environment's variables, by name. An empty variable counts as not set.
 #[derive(Clone)]
-pub(crate) struct Environment(Arc<Lookup>);
+pub struct Variables(Arc<Lookup>);
 
 type Lookup = dyn Fn(&str) -> Option<OsString> + Send + Sync;
 
-impl Environment {
-    pub(crate) fn from_lookup(
-        lookup: impl Fn(&str) -> Option<OsString> + Send + Sync + 'static,
-    ) -> Self {
+impl Variables {
+    /// The variables that `lookup` answers for, by name.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString> + Send + Sync + 'static) -> Self {
         Self(Arc::new(lookup))
     }
 
     /// A variable's text; none if it is not set, or is no Unicode.
-    pub(crate) fn text(&self, name: &str) -> Option<String> {
+    pub fn text(&self, name: &str) -> Option<String> {
         let value = (self.0)(name)?.into_string().ok()?;
         Some(value).filter(|value| !value.is_empty())
     }
 
     /// The text of the first of these variables that is set.
-    pub(crate) fn first(&self, names: &[&str]) -> Option<String> {
+    pub fn first(&self, names: &[&str]) -> Option<String> {
         names.iter().find_map(|name| self.text(name))
     }
 
     /// A variable that nobody may see.
-    pub(crate) fn secret(&self, name: &str) -> Option<SecretString> {
+    pub fn secret(&self, name: &str) -> Option<SecretString> {
         self.text(name).map(SecretString::from)
     }
 
     /// A variable that may be set to nothing, as a password may.
-    pub(crate) fn secret_or_empty(&self, name: &str) -> Option<SecretString> {
+    pub fn secret_or_empty(&self, name: &str) -> Option<SecretString> {
         (self.0)(name)?.into_string().ok().map(SecretString::from)
     }
 
-    pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
+    /// A variable that names a file or a folder.
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
         (self.0)(name).filter(|value| !value.is_empty()).map(PathBuf::from)
     }
 
     /// A path below the user's home folder, where there is one.
-    pub(crate) fn in_home(&self, below: &str) -> Option<PathBuf> {
+    pub fn in_home(&self, below: &str) -> Option<PathBuf> {
         let home = self.path("HOME").or_else(|| self.path("USERPROFILE"))?;
         Some(home.join(below))
     }
 }
 
-impl fmt::Debug for Environment {
+/// None at all.
+impl Default for Variables {
+    fn default() -> Self {
+        Self::from_lookup(|_| None)
+    }
+}
+
+impl fmt::Debug for Variables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Environment")
+        f.write_str("Variables")
     }
 }

@@ -1,4 +1,4 @@
-//! [`Http`]: requests to a key service, or to who gives tokens for one: whom we trust, how long we
+//! [`Http`]: requests to a service of a cloud, or to who gives tokens for one: whom we trust, how long we
 //! wait, what is tried again, and what the answers mean.
 
 use std::error::Error as StdError;
@@ -17,12 +17,11 @@ use rustls::pki_types::pem::PemObject;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::trust;
-use crate::{SigningError, SigningErrorKind};
+use super::{CloudError, CloudErrorKind, trust};
 
 /// The connections to one service.
 #[derive(Clone, Debug)]
-pub(crate) struct Http {
+pub struct Http {
     client: reqwest::Client,
     /// What the service is called in messages.
     service: &'static str,
@@ -32,7 +31,7 @@ pub(crate) struct Http {
 
 /// How a service is reached.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Reach<'a> {
+pub enum Reach<'a> {
     /// As everything is: by the system's proxy, trusting the system's authorities and this one.
     Outside(Option<&'a Path>),
     /// Without a proxy, and soon or not at all: the metadata services of clouds.
@@ -41,10 +40,10 @@ pub(crate) enum Reach<'a> {
 
 /// A whole answer of a service.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub struct Answer {
     service: &'static str,
     /// What it means.
-    pub(crate) status: StatusCode,
+    pub status: StatusCode,
     body: Vec<u8>,
     /// How long the service wants to be left alone.
     retry_after: Option<Duration>,
@@ -52,11 +51,15 @@ pub(crate) struct Answer {
 
 const MOST_ATTEMPTS: usize = 4;
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// Far above every answer of a key service.
+/// Far above every answer of such a service.
 const LARGEST_ANSWER: usize = 1 << 20;
 
 impl Http {
-    pub(crate) fn new(service: &'static str, reach: Reach<'_>) -> Result<Self, SigningError> {
+    /// Connections to a service, which is called so in messages.
+    ///
+    /// # Errors
+    /// A file of certificates cannot be used.
+    pub fn new(service: &'static str, reach: Reach<'_>) -> Result<Self, CloudError> {
         let (authority, connect, whole) = match reach {
             Reach::Outside(authority) => (authority, 10, 30),
             Reach::Here => (None, 2, 10),
@@ -80,16 +83,21 @@ impl Http {
         Ok(Self { client, service, is_patient: matches!(reach, Reach::Outside(_)) })
     }
 
-    pub(crate) fn get(&self, url: Url) -> RequestBuilder {
+    /// A request to be completed and sent.
+    pub fn get(&self, url: Url) -> RequestBuilder {
         self.client.get(url)
     }
 
-    pub(crate) fn post(&self, url: Url) -> RequestBuilder {
+    /// A request to be completed and sent.
+    pub fn post(&self, url: Url) -> RequestBuilder {
         self.client.post(url)
     }
 
     /// Sends a request, again where that may help, and returns the answer, whatever it is.
-    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Answer, SigningError> {
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Answer, CloudError> {
         let backoff = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(200))
             .with_max_delay(Duration::from_secs(5))
@@ -122,11 +130,11 @@ impl Http {
         }
     }
 
-    async fn send_once(&self, request: RequestBuilder) -> Result<Answer, SigningError> {
+    async fn send_once(&self, request: RequestBuilder) -> Result<Answer, CloudError> {
         let mut response = request.send().await.map_err(|error| self.broken(error))?;
         let retry_after = retry_after(response.headers());
         let status = response.status();
-        tracing::debug!(target: "signing", service = self.service, %status, "answered");
+        tracing::debug!(target: "credentials", service = self.service, %status, "answered");
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(error))? {
             body.extend_from_slice(&chunk);
@@ -137,7 +145,7 @@ impl Http {
         Ok(Answer { service: self.service, status, body, retry_after })
     }
 
-    fn broken(&self, error: reqwest::Error) -> SigningError {
+    fn broken(&self, error: reqwest::Error) -> CloudError {
         let host = error.url().and_then(Url::host_str).map(str::to_owned);
         let at = host.map(|host| format!(" at `{host}`")).unwrap_or_default();
         let error = error.without_url();
@@ -146,28 +154,31 @@ impl Http {
         } else {
             format!("cannot be reached: {}", causes(&error))
         };
-        SigningError::new(SigningErrorKind::Unreachable, format!("{}{at} {problem}", self.service))
+        CloudError::new(CloudErrorKind::Unreachable, format!("{}{at} {problem}", self.service))
     }
 }
 
 /// What an attempt came to that was no success.
 enum Failed {
     Answer(Answer),
-    Broken(SigningError),
+    Broken(CloudError),
 }
 
 impl Failed {
     fn may_pass(&self, is_patient: bool) -> bool {
         match self {
             Self::Answer(_) => true,
-            Self::Broken(error) => is_patient && error.kind() == SigningErrorKind::Unreachable,
+            Self::Broken(error) => is_patient && error.kind() == CloudErrorKind::Unreachable,
         }
     }
 }
 
 impl Answer {
-    /// What the answer says, if it is a success.
-    pub(crate) fn json<T: DeserializeOwned>(&self, what: &str) -> Result<T, SigningError> {
+    /// What the answer says, if it is a success; `what` was asked for, as in `when asked for a token`.
+    ///
+    /// # Errors
+    /// It is no success, or cannot be read.
+    pub fn json<T: DeserializeOwned>(&self, what: &str) -> Result<T, CloudError> {
         if !self.status.is_success() {
             return Err(self.refusal(what));
         }
@@ -178,7 +189,10 @@ impl Answer {
     }
 
     /// The answer as it is, if it is a success.
-    pub(crate) fn text(&self, what: &str) -> Result<String, SigningError> {
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn text(&self, what: &str) -> Result<String, CloudError> {
         if self.status.is_success() {
             Ok(String::from_utf8_lossy(&self.body).into_owned())
         } else {
@@ -187,16 +201,16 @@ impl Answer {
     }
 
     /// Why an answer is no success.
-    pub(crate) fn refusal(&self, what: &str) -> SigningError {
+    pub fn refusal(&self, what: &str) -> CloudError {
         let kind = match self.status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => SigningErrorKind::Denied,
-            StatusCode::NOT_FOUND => SigningErrorKind::NotFound,
-            _ if self.is_of_the_moment() => SigningErrorKind::Unreachable,
-            _ => SigningErrorKind::Invalid,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => CloudErrorKind::Denied,
+            StatusCode::NOT_FOUND => CloudErrorKind::NotFound,
+            _ if self.is_of_the_moment() => CloudErrorKind::Unreachable,
+            _ => CloudErrorKind::Invalid,
         };
         let said = said(&self.body).map(|said| format!(": {said}")).unwrap_or_default();
         let (service, status) = (self.service, self.status.as_u16());
-        SigningError::new(kind, format!("{service} answered {status} {what}{said}"))
+        CloudError::new(kind, format!("{service} answered {status} {what}{said}"))
     }
 
     fn is_of_the_moment(&self) -> bool {
@@ -233,7 +247,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Whom we trust: everyone we trust anyway, and who is in the file.
-fn tls(service: &str, authority: Option<&Path>) -> Result<ClientConfig, SigningError> {
+fn tls(service: &str, authority: Option<&Path>) -> Result<ClientConfig, CloudError> {
     let mut roots = trust::authorities();
     if let Some(file) = authority {
         let unusable = |problem: String| {
@@ -266,8 +280,8 @@ fn causes(error: &dyn StdError) -> String {
     text
 }
 
-fn invalid(message: String) -> SigningError {
-    SigningError::new(SigningErrorKind::Invalid, message)
+fn invalid(message: String) -> CloudError {
+    CloudError::new(CloudErrorKind::Invalid, message)
 }
 
 #[cfg(test)]
@@ -294,7 +308,7 @@ mod tests {
 
     #[test]
     fn a_status_has_a_kind() {
-        use SigningErrorKind as Kind;
+        use CloudErrorKind as Kind;
         let table = [
             (400, Kind::Invalid),
             (401, Kind::Denied),
