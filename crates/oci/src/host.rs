@@ -16,6 +16,11 @@ impl Host {
     /// Docker Hub's canonical name; `index.docker.io` and `registry-1.docker.io` are read as it.
     pub const DOCKER_HUB: &'static str = "docker.io";
 
+    /// Docker Hub.
+    pub fn docker_hub() -> Self {
+        Self(Self::DOCKER_HUB.to_owned())
+    }
+
     /// A name that is made of parts that were checked.
     pub(crate) fn trusted(name: String) -> Self {
         Self(name)

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use oci::{Host, Repository};
+use oci::{Host, Mirror, Repository};
 use rustls::RootCertStore;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -79,8 +79,12 @@ impl Client {
     pub fn repository(&self, host: &Host, repository: &Repository) -> RepositoryClient {
         let registry = self.0.settings.registries.get(host);
         let mirrors = registry.map(|registry| registry.mirrors.as_slice()).unwrap_or_default();
-        let mirror = |host| RepositoryClient::mirror(self.endpoint(host), repository.clone());
-        let mirrors = mirrors.iter().map(mirror).collect();
+        // A name that is too long there is one that it does not have.
+        let mirror = |mirror: &Mirror| {
+            let repository = mirror.repository(repository).ok()?;
+            Some(RepositoryClient::mirror(self.endpoint(&mirror.host), repository))
+        };
+        let mirrors = mirrors.iter().filter_map(mirror).collect();
         RepositoryClient::new(self.endpoint(host), repository.clone(), mirrors)
     }
 

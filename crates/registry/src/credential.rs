@@ -8,8 +8,9 @@ use futures::future::BoxFuture;
 use oci::{Host, Repository};
 use secrecy::{ExposeSecret, SecretString};
 
-/// Answers who we are at a registry. It is asked when a registry first demands it, and once more
-/// when what it answered was refused (credentials rotate).
+/// Answers who we are at a registry. It is asked when a registry first demands it, again every few
+/// minutes, so that what it gives is renewed before its end, and once more when what it answered was
+/// refused (credentials rotate).
 pub trait CredentialSource: Send + Sync {
     /// The credential for a repository of a registry.
     ///
@@ -21,6 +22,13 @@ pub trait CredentialSource: Send + Sync {
         host: &'a Host,
         repository: Option<&'a Repository>,
     ) -> BoxFuture<'a, Result<Credential, CredentialError>>;
+
+    /// Is told, before it is asked again, that the registry has refused what it answered: what it keeps may
+    /// have been taken back.
+    fn refused<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, ()> {
+        let _ = host;
+        Box::pin(async {})
+    }
 }
 
 /// Who we are.

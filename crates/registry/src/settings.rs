@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use oci::{Host, RegistryKind};
+use oci::{Host, Mirror, RegistryKind};
 use tokio::time::Instant;
 use url::Url;
 
@@ -71,7 +71,7 @@ pub struct RegistrySettings {
     pub plain_http: Option<bool>,
     /// Registries with the same repositories, asked first and in this order for manifests and
     /// blobs; what they have not, or fail to give, comes from the registry itself.
-    pub mirrors: Vec<Host>,
+    pub mirrors: Vec<Mirror>,
     /// Connect to this scheme, host and port instead, without a proxy. The name stays: it is what
     /// is asked for (`Host`), what the certificate must be for (SNI), and whose credentials are
     /// used. So a registry is reached through a private endpoint that answers as the registry;

@@ -1,9 +1,11 @@
-//! [`Credentials`]: what the credential source answered, asked for once per repository.
+//! [`Credentials`]: what the credential source answered lately, for each repository.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use oci::{Host, Repository};
+use tokio::time::Instant;
 
 use super::cache::lock;
 use crate::credential::{Credential, CredentialSource};
@@ -17,7 +19,23 @@ pub(crate) struct Credentials {
 }
 
 /// Locked while the source is asked, which may run a program.
-type Cell = Arc<tokio::sync::Mutex<Option<Credential>>>;
+type Cell = Arc<tokio::sync::Mutex<Option<Answer>>>;
+
+/// What the source said, and when.
+struct Answer {
+    credential: Credential,
+    at: Instant,
+}
+
+impl Answer {
+    fn now(credential: &Credential) -> Self {
+        Self { credential: credential.clone(), at: Instant::now() }
+    }
+}
+
+/// How long an answer is used before the source is asked again. Tokens of clouds live for an hour and
+/// more, and are renewed by the source when they have five minutes left.
+const USED_FOR: Duration = Duration::from_secs(4 * 60);
 
 impl Credentials {
     pub(crate) fn new(host: Host, source: Arc<dyn CredentialSource>) -> Self {
@@ -28,11 +46,13 @@ impl Credentials {
     pub(crate) async fn get(&self, repository: Option<&Repository>) -> Result<Credential, Failure> {
         let cell = self.cell(repository);
         let mut cell = cell.lock().await;
-        if let Some(credential) = &*cell {
-            return Ok(credential.clone());
+        if let Some(answer) = &*cell
+            && answer.at.elapsed() < USED_FOR
+        {
+            return Ok(answer.credential.clone());
         }
         let credential = self.ask(repository).await?;
-        *cell = Some(credential.clone());
+        *cell = Some(Answer::now(&credential));
         Ok(credential)
     }
 
@@ -45,13 +65,14 @@ impl Credentials {
         let cell = self.cell(repository);
         let mut cell = cell.lock().await;
         // Someone else may have renewed it already.
-        if let Some(known) = &*cell
-            && !known.same(refused)
+        if let Some(Answer { credential, .. }) = &*cell
+            && !credential.same(refused)
         {
-            return Ok(Some(known.clone()));
+            return Ok(Some(credential.clone()));
         }
+        self.source.refused(&self.host).await;
         let credential = self.ask(repository).await?;
-        *cell = Some(credential.clone());
+        *cell = Some(Answer::now(&credential));
         Ok((!credential.same(refused)).then_some(credential))
     }
 
@@ -59,7 +80,7 @@ impl Credentials {
     pub(crate) async fn known(&self, repository: Option<&Repository>) -> Option<Credential> {
         let cell = lock(&self.cells).get(&repository.cloned()).cloned()?;
         let known = cell.lock().await;
-        known.clone()
+        known.as_ref().map(|answer| answer.credential.clone())
     }
 
     fn cell(&self, repository: Option<&Repository>) -> Cell {
@@ -121,6 +142,16 @@ mod tests {
         }
         let new = credentials.get(Some(&repository)).await.unwrap();
         assert!(credentials.renew(Some(&repository), &new).await.unwrap().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn asked_again_before_a_token_ends() {
+        let (credentials, repository) = credentials(&["new", "old"]);
+        let old = credentials.get(Some(&repository)).await.unwrap();
+        tokio::time::advance(USED_FOR - Duration::from_secs(1)).await;
+        assert!(credentials.get(Some(&repository)).await.unwrap().same(&old));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(!credentials.get(Some(&repository)).await.unwrap().same(&old));
     }
 
     #[tokio::test]

@@ -114,7 +114,7 @@ async fn mirrors_are_asked_first_and_the_registry_last() {
         host
     };
     own.add(&repository("a"), &tag("2"), &image::single(2)).await;
-    let mirrors = vec![dead, mirror.host()];
+    let mirrors = vec![dead.into(), mirror.host().into()];
     let a = client(
         settings_for(&own, RegistrySettings { mirrors, ..Default::default() }),
         Known::nobody(),
@@ -141,7 +141,10 @@ async fn a_mirror_that_gave_a_wrong_blob_is_not_asked_for_it_again() {
         (with_image(Registry::builder()).await, with_image(Registry::builder()).await);
     mirror.inject(Fault::flip_byte(0).on("GET", path::BLOBS));
     let a = client(
-        settings_for(&own, RegistrySettings { mirrors: vec![mirror.host()], ..Default::default() }),
+        settings_for(
+            &own,
+            RegistrySettings { mirrors: vec![mirror.host().into()], ..Default::default() },
+        ),
         Known::nobody(),
     )
     .repository(&own.host(), &repository("a"));
@@ -149,6 +152,33 @@ async fn a_mirror_that_gave_a_wrong_blob_is_not_asked_for_it_again() {
     let wrong = content(a.read_blob(&layer.digest, Some(layer.size)).await.unwrap()).await;
     assert_eq!(wrong.unwrap_err().kind(), ErrorKind::Content);
     content(a.read_blob(&layer.digest, Some(layer.size)).await.unwrap()).await.unwrap();
+}
+
+/// GitLab's dependency proxy: below a path, with a login of its own, and not always there.
+#[tokio::test]
+async fn a_mirror_below_a_path_is_read_by_its_own_name_and_passed_over_where_it_refuses() {
+    let mirror = Registry::builder().auth(Auth::bearer("robot", "secret")).start().await;
+    mirror.add(&repository("group/proxy/a"), &tag("1"), &image::single(1)).await;
+    let own = with_image(Registry::builder()).await;
+    let prefix = Some(repository("group/proxy"));
+    let mirrors = vec![oci::Mirror { host: mirror.host(), prefix }];
+    let asked = |credentials| {
+        let settings = RegistrySettings { mirrors: mirrors.clone(), ..Default::default() };
+        client(settings_for(&own, settings), credentials).repository(&own.host(), &repository("a"))
+    };
+    let a = asked(Known::user("secret"));
+    let root = image::single(1).root;
+    assert_eq!(a.resolve(&by_tag("1")).await.unwrap(), Some(root.clone()));
+    assert!(own.log().requests().is_empty(), "{}", own.log());
+    for status in [401, 403, 404, 500] {
+        own.log().clear();
+        mirror.clear_faults();
+        mirror.inject(Fault::status(status).on("*", path::MANIFESTS));
+        assert_eq!(a.resolve(&by_tag("1")).await.unwrap(), Some(root.clone()), "{status}");
+        assert!(!own.log().requests().is_empty(), "{status}");
+    }
+    let nobody = asked(Known::nobody());
+    assert_eq!(nobody.resolve(&by_tag("1")).await.unwrap(), Some(root));
 }
 
 #[tokio::test]
