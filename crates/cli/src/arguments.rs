@@ -46,7 +46,11 @@ Examples:
   image-syncer copy nginx:1.27 registry.example.com/mirror/nginx:1.27
 
 Every flag can be given as the variable named beside it; the flag goes first, and an empty variable
-counts as not set. `image-syncer COMMAND --help` says more about a command."
+counts as not set. `image-syncer COMMAND --help` says more about a command.
+
+Variables without a flag: SYNCER_SOURCE_USERNAME and SYNCER_SOURCE_PASSWORD, or
+SYNCER_SOURCE_PASSWORD_FILE, log in to every source, SYNCER_TARGET_… likewise to every target.
+SYNCER_GITLAB_DEPENDENCY_PROXY=false keeps a job of GitLab's from reading Docker Hub through its group."
 )]
 pub(crate) struct Arguments {
     /// What to do.

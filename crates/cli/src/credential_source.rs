@@ -31,4 +31,8 @@ impl CredentialSource for Places {
         }
         .boxed()
     }
+
+    fn refused<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, ()> {
+        self.0.refused(host).boxed()
+    }
 }

@@ -168,6 +168,29 @@ pub(crate) const AWS_REGION: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 /// What ecr-sync ran its copies with.
 pub(crate) const CONTAINER_RUNTIME: &str = "CONTAINER_RUNTIME";
 
+/// The variables of a user and a password for all registries of a side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PairVariables {
+    pub(crate) username: &'static str,
+    pub(crate) password: &'static str,
+    /// The file that holds the password.
+    pub(crate) password_file: &'static str,
+}
+
+pub(crate) const SOURCE_PAIR: PairVariables = PairVariables {
+    username: "SYNCER_SOURCE_USERNAME",
+    password: "SYNCER_SOURCE_PASSWORD",
+    password_file: "SYNCER_SOURCE_PASSWORD_FILE",
+};
+pub(crate) const TARGET_PAIR: PairVariables = PairVariables {
+    username: "SYNCER_TARGET_USERNAME",
+    password: "SYNCER_TARGET_PASSWORD",
+    password_file: "SYNCER_TARGET_PASSWORD_FILE",
+};
+
+/// Whether a job of GitLab's reads Docker Hub's images through the proxy of its group.
+pub(crate) const GITLAB_DEPENDENCY_PROXY: &str = "SYNCER_GITLAB_DEPENDENCY_PROXY";
+
 /// Set to anything, it takes all colours away (<https://no-color.org>).
 pub(crate) const NO_COLOR: &str = "NO_COLOR";
 

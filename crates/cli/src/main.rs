@@ -11,6 +11,7 @@ mod environment;
 mod error;
 mod help;
 mod logging;
+mod logins;
 mod run;
 mod settings;
 mod signals;

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use credentials::aws::{AssumedRole, IdentitySettings, SecretReference};
+use credentials::azure::AzureSettings;
+use credentials::google::GoogleSettings;
 use credentials::{Credentials, Login};
-use oci::{Host, Location};
+use oci::{Host, Location, Mirror};
 use registry::{Client, RegistrySettings, Settings};
 use report::{ErrorSide, Pulls, RegistryUse};
 use sync::{Choice, Origin, RunReport, TagSelection, Wanted};
@@ -14,6 +17,7 @@ use tokio::time::Instant;
 use crate::credential_source::Places;
 use crate::environment::Environment;
 use crate::error::{CliError, with_causes};
+use crate::logins::Logins;
 use crate::settings::TargetLogin;
 use crate::signatures::Signatures;
 
@@ -43,11 +47,18 @@ impl Clients {
         limits: Limits,
         environment: &Environment,
     ) -> Result<Self, CliError> {
-        let source = of_registries(peers, environment)?;
-        let target = with_login(source.clone(), peers);
+        let logins = Logins::of(environment)?;
+        let given = of_registries(peers, &logins, environment)?;
+        let target = with_login(given.clone(), peers, &logins);
+        let source = match logins.source {
+            Some(login) => given.for_all(login),
+            None => given,
+        };
+        let proxy =
+            logins.proxy.map(|proxy| Mirror { host: proxy.host, prefix: Some(proxy.prefix) });
         Ok(Self {
-            source: client(peers.registries, Side::Source, limits, source)?,
-            target: client(peers.registries, Side::Target { writes }, limits, target)?,
+            source: client(peers.registries, &Side::Source { proxy }, limits, source)?,
+            target: client(peers.registries, &Side::Target { writes }, limits, target)?,
         })
     }
 }
@@ -60,35 +71,53 @@ pub(crate) struct Prober {
 
 impl Prober {
     pub(crate) fn new(peers: &Peers<'_>, environment: &Environment) -> Result<Self, CliError> {
-        let credentials = with_login(of_registries(peers, environment)?, peers);
+        let logins = Logins::of(environment)?;
+        let credentials = with_login(of_registries(peers, &logins, environment)?, peers, &logins);
         let side = Side::Target { writes: false };
-        let client = client(peers.registries, side, Limits::default(), credentials.clone())?;
+        let client = client(peers.registries, &side, Limits::default(), credentials.clone())?;
         Ok(Self { client, credentials })
     }
 }
 
 /// The credentials that the sync file gives, before all that are found elsewhere.
-fn of_registries(peers: &Peers<'_>, environment: &Environment) -> Result<Credentials, CliError> {
+fn of_registries(
+    peers: &Peers<'_>,
+    logins: &Logins,
+    environment: &Environment,
+) -> Result<Credentials, CliError> {
     let variables = environment.clone();
     let chain = credentials::Environment::from_lookup(move |name| variables.get(name).cloned());
     let mut given = Credentials::new(chain);
+    if let Some(proxy) = &logins.proxy {
+        for host in [&proxy.server, &proxy.host] {
+            let username = credentials::Secret::Text(proxy.username.clone().into());
+            let password = credentials::Secret::Text(proxy.password.clone());
+            given = given.with(host.clone(), Login::Basic { username, password });
+        }
+    }
     for (host, entry) in peers.registries {
         if let Some(auth) = &entry.auth {
             given = given.with(host.clone(), login(host, auth, environment)?);
+        }
+        if let Some(endpoint) = &entry.endpoint {
+            given = given.with_endpoint(host.clone(), endpoint.clone());
         }
     }
     Ok(given)
 }
 
-/// The same, and before them the one that was given for the target.
-fn with_login(mut credentials: Credentials, peers: &Peers<'_>) -> Credentials {
+/// The same, and before them the one that was given for the target; where there is none, the pair that is
+/// for all targets.
+fn with_login(mut credentials: Credentials, peers: &Peers<'_>, logins: &Logins) -> Credentials {
     for host in &peers.login_hosts {
-        let login = match peers.login {
-            Some(TargetLogin::Key(file)) => Login::JsonKey(file.clone()),
-            Some(TargetLogin::Token(token)) => {
+        let has_own = peers.registries.get(host).is_some_and(|entry| entry.auth.is_some());
+        let login = match (peers.login, &logins.target) {
+            (Some(TargetLogin::Key(file)), _) => Login::JsonKey(file.clone()),
+            (Some(TargetLogin::Token(token)), _) => {
                 Login::AccessToken(credentials::Secret::Text(token.clone()))
             }
-            None => continue,
+            (None, Some(pair)) if !has_own => pair.clone(),
+            (None, _) => continue,
         };
         credentials = credentials.with(host.clone(), login);
     }
@@ -105,28 +134,37 @@ pub(crate) struct Limits {
 }
 
 /// What a client is for.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, PartialEq)]
 enum Side {
-    Source,
-    Target { writes: bool },
+    /// It reads; Docker Hub's images from a proxy, where there is one.
+    Source {
+        proxy: Option<Mirror>,
+    },
+    Target {
+        writes: bool,
+    },
 }
 
 fn client(
     registries: &BTreeMap<Host, RegistryEntry>,
-    side: Side,
+    side: &Side,
     limits: Limits,
     credentials: Credentials,
 ) -> Result<Client, CliError> {
     // A mirror may be behind: what a target holds is asked of the target itself.
-    let mirrors = side == Side::Source;
-    let registries = registries
+    let mirrors = matches!(side, Side::Source { .. });
+    let mut registries: BTreeMap<Host, RegistrySettings> = registries
         .iter()
         .map(|(host, entry)| (host.clone(), registry_settings(entry, mirrors)))
         .collect();
+    if let Side::Source { proxy: Some(proxy) } = side {
+        let docker_hub = registries.entry(Host::docker_hub()).or_default();
+        docker_hub.mirrors.push(proxy.clone());
+    }
     let settings = Settings {
         user_agent: concat!("image-syncer/", env!("CARGO_PKG_VERSION")).to_owned(),
         registries,
-        pushes: side == Side::Target { writes: true },
+        pushes: *side == Side::Target { writes: true },
         concurrency: limits.concurrency,
         deadline: limits.deadline,
         ..Settings::default()
@@ -165,17 +203,41 @@ fn login(host: &Host, auth: &Auth, environment: &Environment) -> Result<Login, C
     };
     // A file is read again whenever it is needed: mounted secrets rotate.
     let keep = |secret: &Secret| -> Result<credentials::Secret, CliError> {
-        let text = read(secret)?;
-        Ok(match secret {
-            Secret::File(file) => credentials::Secret::File(file.clone()),
-            Secret::Literal(_) | Secret::Environment(_) => credentials::Secret::Text(text),
+        Ok(match (secret, read(secret)?) {
+            (Secret::Aws(secret), _) => credentials::Secret::Aws(SecretReference {
+                arn: secret.arn.clone(),
+                region: secret.region.clone(),
+                key: secret.key.clone(),
+                version: secret.version.clone(),
+            }),
+            (Secret::File(file), _) => credentials::Secret::File(file.clone()),
+            (_, text) => credentials::Secret::Text(text.unwrap_or_default()),
         })
     };
     Ok(match auth {
+        Auth::Anonymous => Login::Anonymous,
         Auth::Basic { username, password } => {
             Login::Basic { username: keep(username)?, password: keep(password)? }
         }
         Auth::Token(token) => Login::AccessToken(keep(token)?),
+        Auth::DockerConfig(file) => Login::DockerConfig(file.clone()),
+        Auth::Kubernetes(folder) => Login::Kubernetes(folder.clone()),
+        Auth::Aws(aws) => Login::Aws(IdentitySettings {
+            profile: aws.profile.clone(),
+            assume_role: aws.assume_role.clone().map(|arn| AssumedRole {
+                arn,
+                external_id: aws.external_id.clone(),
+                session_name: aws.session_name.clone(),
+            }),
+        }),
+        Auth::Google(google) => Login::Google(GoogleSettings {
+            credentials_file: google.credentials_file.clone(),
+            impersonate: google.impersonate.clone(),
+        }),
+        Auth::Azure(azure) => Login::Azure(AzureSettings {
+            client_id: azure.client_id.clone(),
+            tenant_id: azure.tenant_id.clone(),
+        }),
     })
 }
 

@@ -32,6 +32,7 @@ impl ChartSource {
             Self::Registry(Location::Layout(path) | Location::Archive(path)) => {
                 path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
             }
+            Self::Registry(Location::Chart(chart)) => chart.chart(),
         }
     }
 }

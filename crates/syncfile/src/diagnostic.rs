@@ -79,6 +79,8 @@ codes! {
     InvalidKind = "invalid-kind",
     /// A URL that is not one.
     InvalidUrl = "invalid-url",
+    /// An ARN that is not one, or of something else.
+    InvalidArn = "invalid-arn",
     /// A platform that is not one.
     InvalidPlatform = "invalid-platform",
     /// A source without tag and digest.

@@ -29,7 +29,12 @@ impl Within {
             {
                 Self::Open
             }
-            "env" | "file" | "username" if self != Self::Open => Self::Open,
+            "env" | "file" | "username" | "dockerConfig" | "kubernetes" | "assumeRole"
+            | "sessionName" | "profile" | "impersonate" | "clientId" | "tenantId"
+                if self != Self::Open =>
+            {
+                Self::Open
+            }
             _ => self,
         }
     }
@@ -195,6 +200,8 @@ registries:
     clientCertificate: { cert: c.pem, key: k.pem }
     mirrors: [b.example]
     typo: hunter2
+  c.example:
+    auth: { aws: { assumeRole: a, externalId: hunter2 }, kubernetes: k, dockerConfig: d }
   b.example:
     auth: { key: hunter2, token: { env: NAME, file: f, other: hunter2 } }
 ";

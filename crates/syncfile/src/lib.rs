@@ -6,9 +6,10 @@
 //!
 //! A text walks through these modules: `input` (files to texts), `yaml` (text to a tree),
 //! `reader` (shape), `document`, `image`, `extent`, `tag_selection`, `signing`, `verify`, `registry`,
-//! `repository` with its parts, and `chart` (meaning), `combine` (all files together), `default_files`
-//! (what ECR repositories do not say themselves).
+//! `auth`, `repository` with its parts, and `chart` (meaning), `combine` (all files together),
+//! `default_files` (what ECR repositories do not say themselves).
 
+mod auth;
 mod chart;
 mod chart_source;
 mod combine;
@@ -38,16 +39,17 @@ mod text;
 mod verify;
 mod yaml;
 
+pub use auth::{Auth, AwsAuth, AzureAuth, GoogleAuth};
 pub use chart::{Chart, ChartVersions};
 pub use chart_source::ChartSource;
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity};
 pub use input::Input;
 pub use key::Key;
-pub use registry::{Auth, ClientCertificate, RegistryEntry};
+pub use registry::{ClientCertificate, RegistryEntry};
 pub use repository::EcrRepository;
 pub use repository_settings::{Encryption, Mutability, RepositorySettings};
 pub use schema::schema;
-pub use secret::{Secret, SecretError};
+pub use secret::{AwsSecret, Secret, SecretError};
 pub use signing::{Outside, Placed, SignatureFormat, Signing, SigningDefaults};
 pub use source_pattern::SourcePattern;
 pub use sync_file::{Image, Origin, SyncFile, TagSelection};

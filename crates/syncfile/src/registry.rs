@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use oci::{Host, InvalidName, RegistryKind};
+use oci::{Host, InvalidName, Mirror, RegistryKind};
 use url::Url;
 
+use crate::auth::{self, Auth};
 use crate::diagnostic::Code;
 use crate::reader::{Field, Mapping, Reader};
-use crate::secret::{self, Secret};
 use crate::yaml::Node;
 
 /// How a registry is reached.
@@ -23,8 +23,8 @@ pub struct RegistryEntry {
     pub client_certificate: Option<ClientCertificate>,
     /// Whether to speak plain http; where nothing is said, only a loopback address may.
     pub insecure: Option<bool>,
-    /// Registries with the same content that are read first, in this order.
-    pub mirrors: Vec<Host>,
+    /// Registries with the same content, or places in one, that are read first, in this order.
+    pub mirrors: Vec<Mirror>,
     /// Where to connect instead of the registry's name, which stays in names and requests.
     pub endpoint: Option<Url>,
     /// How many requests of a kind may run at once, at most.
@@ -33,20 +33,6 @@ pub struct RegistryEntry {
     pub rate: Option<f64>,
     /// How many pulls are left to others, where the registry counts them.
     pub reserve: Option<usize>,
-}
-
-/// Who we are at a registry.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Auth {
-    /// A name and a password.
-    Basic {
-        /// The name.
-        username: Secret,
-        /// The password.
-        password: Secret,
-    },
-    /// A token that is sent as it is.
-    Token(Secret),
 }
 
 /// A certificate for TLS and its key, as PEM files.
@@ -65,7 +51,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, host: &Host, node: &Node) -> Option<
         reader.text(field).map(|path| reader.text.resolve(path.value.as_ref()))
     };
     let kind = keys.get("kind").and_then(|field| kind(reader, field));
-    let auth = keys.get("auth").and_then(|field| auth(reader, field));
+    let auth = keys.get("auth").and_then(|field| auth::read(reader, field));
     let ca = keys.get("ca").and_then(|field| path(reader, field));
     let client_certificate = keys.get("clientCertificate").and_then(|field| {
         let mut keys = Mapping::open(reader, field.node, "`clientCertificate`")?;
@@ -111,34 +97,11 @@ fn kind(reader: &mut Reader<'_>, field: Field<'_>) -> Option<RegistryKind> {
     }
 }
 
-fn auth(reader: &mut Reader<'_>, field: Field<'_>) -> Option<Auth> {
-    let mut keys = Mapping::open(reader, field.node, "`auth`")?;
-    let span = keys.span();
-    let token = keys.get("token");
-    let (username, password) = match token {
-        // With a token, the other two are not missing.
-        Some(_) => (keys.get("username"), keys.get("password")),
-        None => (keys.require("username"), keys.require("password")),
-    };
-    let mut read = |field: Option<Field<'_>>| field.and_then(|field| secret::read(reader, field));
-    let (token_read, username_read, password_read) = (read(token), read(username), read(password));
-    keys.close(reader);
-    if token.is_some() && (username.is_some() || password.is_some()) {
-        let message = "`auth` is a `token`, or a `username` and a `password`, not both";
-        reader.push(reader.error(Code::ConflictingKeys, span, message));
-        return None;
-    }
-    match token {
-        Some(_) => token_read.map(Auth::Token),
-        None => Some(Auth::Basic { username: username_read?, password: password_read? }),
-    }
-}
-
-fn mirrors(reader: &mut Reader<'_>, field: Field<'_>) -> Vec<Host> {
+fn mirrors(reader: &mut Reader<'_>, field: Field<'_>) -> Vec<Mirror> {
     let mut mirrors = Vec::new();
     for text in reader.texts(field).unwrap_or_default() {
-        match parse_host(&text.value) {
-            Ok(host) => mirrors.push(host),
+        match parse_mirror(&text.value) {
+            Ok(mirror) => mirrors.push(mirror),
             Err((message, label)) => {
                 let error = reader.error(Code::InvalidHost, text.span, message);
                 reader.push(error.label(label));
@@ -146,6 +109,16 @@ fn mirrors(reader: &mut Reader<'_>, field: Field<'_>) -> Vec<Host> {
         }
     }
     mirrors
+}
+
+/// A host with or without a path, or what is wrong and why.
+fn parse_mirror(text: &str) -> Result<Mirror, (String, String)> {
+    if text.contains("://") {
+        return parse_host(text).map(Mirror::from);
+    }
+    text.parse().map_err(|error: InvalidName| {
+        (format!("`{}` is not a mirror", text.escape_debug()), error.problem().to_owned())
+    })
 }
 
 /// A host, or what is wrong and why; a URL, which may have a password, is not quoted.

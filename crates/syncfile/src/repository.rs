@@ -171,7 +171,7 @@ pub(crate) fn of_location(location: &Location) -> Option<(EcrRegistry, Repositor
         Location::Registry { host, repository } => {
             Some((EcrRegistry::of_host(host)?, repository.clone()))
         }
-        Location::Layout(_) | Location::Archive(_) => None,
+        Location::Layout(_) | Location::Archive(_) | Location::Chart(_) => None,
     }
 }
 

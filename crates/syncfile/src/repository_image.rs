@@ -68,7 +68,9 @@ impl RepositoryImage {
     ) -> Vec<Entry> {
         let name = match self.location {
             Location::Registry { .. } => without_selector(&self.url.value).to_owned(),
-            Location::Layout(_) | Location::Archive(_) => self.location.to_string(),
+            Location::Layout(_) | Location::Archive(_) | Location::Chart(_) => {
+                self.location.to_string()
+            }
         };
         let location = image::in_file(reader.text, self.location.clone());
         let mut entries = Vec::new();

@@ -93,6 +93,9 @@ registries:
     zzzzzzzzzz: 1
     auth: { username: { zzzzzzzzzz: 1 }, zzzzzzzzzz: 1 }
     clientCertificate: { zzzzzzzzzz: 1 }
+  a.example: { auth: { aws: { zzzzzzzzzz: 1 } } }
+  b.example: { auth: { google: { zzzzzzzzzz: 1 } } }
+  c.example: { auth: { azure: { zzzzzzzzzz: 1 } } }
 verify:
 - { zzzzzzzzzz: 1, identities: [{ zzzzzzzzzz: 1 }] }
 repositories:
@@ -115,7 +118,10 @@ charts:
                 "an image" => "/$defs/image/properties",
                 "`tags`" => "/$defs/tagSelection/properties",
                 "a registry" => "/$defs/registry/properties",
-                "`auth`" => "/$defs/auth/properties",
+                "`auth`" => "/$defs/login/properties",
+                "`aws`" => "/$defs/login/properties/aws/properties",
+                "`google`" => "/$defs/login/properties/google/properties",
+                "`azure`" => "/$defs/login/properties/azure/properties",
                 "a secret" => "/$defs/secret/properties",
                 "`clientCertificate`" => "/$defs/registry/properties/clientCertificate/properties",
                 "a rule of `verify`" => "/$defs/verifyRule/properties",
@@ -133,7 +139,7 @@ charts:
             assert_eq!(read, described.keys().map(String::as_str).collect(), "{at}");
             compared += 1;
         }
-        assert_eq!(compared, 16);
+        assert_eq!(compared, 19);
     }
 
     #[test]
@@ -255,6 +261,14 @@ charts:
             registry("auth: { username: u, password: { env: P }, token: { env: T } }"),
             registry("auth: { username: u, password: { env: P, file: p } }"),
             registry("auth: { username: u, password: {} }"),
+            registry("auth: nobody"),
+            registry("auth: { token: { env: T }, kubernetes: /secret }"),
+            registry("auth: { aws: { externalId: x } }"),
+            registry("auth: { aws: { assumeRole: mirror } }"),
+            registry("auth: { aws: mirror }"),
+            registry("auth: { google: { scopes: [] } }"),
+            registry("auth: { azure: { clientId: [] } }"),
+            registry("auth: { username: u, password: { awsSecret: registry } }"),
         ];
         for text in wrong {
             let errors = told(&text);

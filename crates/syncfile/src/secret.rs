@@ -1,6 +1,7 @@
 //! [`Secret`]: a password, a token or a user name, or where to find it.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::{fmt, io};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -18,6 +19,67 @@ pub enum Secret {
     Environment(String),
     /// The file that holds it, as seen from the working directory.
     File(PathBuf),
+    /// The secret of AWS Secrets Manager that holds it.
+    Aws(AwsSecret),
+}
+
+/// A secret of AWS Secrets Manager, whole or one value of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AwsSecret {
+    /// Its ARN.
+    pub arn: String,
+    /// The region in the ARN.
+    pub region: String,
+    /// The key of a secret that is a JSON object; without, the secret is the whole text.
+    pub key: Option<String>,
+    /// The version, a staging label or an id; without, the current one.
+    pub version: Option<String>,
+}
+
+impl FromStr for AwsSecret {
+    type Err = &'static str;
+
+    /// Reads `ARN`, `ARN#KEY` or `ARN#KEY#VERSION`, as argocd-vault-plugin has it.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.split('#');
+        let whole = parts.next().unwrap_or_default();
+        let part = |part: Option<&str>| part.filter(|part| !part.is_empty()).map(str::to_owned);
+        let (key, version) = (part(parts.next()), part(parts.next()));
+        if parts.next().is_some() {
+            return Err("it has more than a key and a version after the ARN");
+        }
+        let found = arn(whole, "secretsmanager")
+            .filter(|found| !found.region.is_empty() && found.resource.starts_with("secret:"));
+        match found {
+            Some(found) => {
+                Ok(Self { arn: whole.to_owned(), region: found.region.to_owned(), key, version })
+            }
+            None => Err("it is no ARN of a secret"),
+        }
+    }
+}
+
+/// The parts of an ARN that matter here.
+pub(crate) struct Arn<'a> {
+    pub(crate) region: &'a str,
+    pub(crate) resource: &'a str,
+}
+
+/// Reads `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE` of this service, with an account.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>
+pub(crate) fn arn<'a>(text: &'a str, service: &str) -> Option<Arn<'a>> {
+    let mut parts = text.splitn(6, ':');
+    let mut next = || parts.next();
+    let (word, partition, named) = (next()?, next()?, next()?);
+    let (region, account, resource) = (next()?, next()?, next()?);
+    let is_right = word == "arn"
+        && partition.starts_with("aws")
+        && named == service
+        && account.len() == 12
+        && account.bytes().all(|byte| byte.is_ascii_digit())
+        && region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && !resource.chars().any(|c| c.is_whitespace() || c.is_control());
+    is_right.then_some(Arn { region, resource })
 }
 
 /// A secret that cannot be read.
@@ -39,24 +101,25 @@ pub enum SecretError {
 }
 
 impl Secret {
-    /// Reads the secret; `variable` looks up an environment variable. Line breaks at the end of a
-    /// file or a variable are not part of it.
+    /// Reads the secret, or none where somebody has to be asked for it; `variable` looks up an environment
+    /// variable. Line breaks at the end of a file or a variable are not part of it.
     ///
     /// # Errors
     /// [`SecretError`], where the variable is not set or the file cannot be read.
     pub fn read(
         &self,
         variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<SecretString, SecretError> {
+    ) -> Result<Option<SecretString>, SecretError> {
         let text = match self {
-            Self::Literal(secret) => return Ok(secret.clone()),
+            Self::Aws(_) => return Ok(None),
+            Self::Literal(secret) => return Ok(Some(secret.clone())),
             Self::Environment(name) => variable(name)
                 .filter(|value| !value.is_empty())
                 .ok_or_else(|| SecretError::NotSet(name.clone()))?,
             Self::File(file) => std::fs::read_to_string(file)
                 .map_err(|source| SecretError::Unreadable { file: file.clone(), source })?,
         };
-        Ok(SecretString::from(text.trim_end_matches(['\r', '\n'])))
+        Ok(Some(SecretString::from(text.trim_end_matches(['\r', '\n']))))
     }
 }
 
@@ -66,6 +129,7 @@ impl PartialEq for Secret {
             (Self::Literal(a), Self::Literal(b)) => a.expose_secret() == b.expose_secret(),
             (Self::Environment(a), Self::Environment(b)) => a == b,
             (Self::File(a), Self::File(b)) => a == b,
+            (Self::Aws(a), Self::Aws(b)) => a == b,
             _ => false,
         }
     }
@@ -77,11 +141,12 @@ impl fmt::Display for Secret {
             Self::Literal(_) => f.write_str("***"),
             Self::Environment(name) => write!(f, "${name}"),
             Self::File(file) => write!(f, "{}", file.display()),
+            Self::Aws(secret) => f.write_str(&secret.arn),
         }
     }
 }
 
-/// Reads `STRING`, `{ env: NAME }` or `{ file: PATH }`.
+/// Reads `STRING`, `{ env: NAME }`, `{ file: PATH }` or `{ awsSecret: ARN#KEY }`.
 pub(crate) fn read(reader: &mut Reader<'_>, field: Field<'_>) -> Option<Secret> {
     match &field.node.content {
         Content::Scalar { .. } => {
@@ -99,21 +164,26 @@ pub(crate) fn read(reader: &mut Reader<'_>, field: Field<'_>) -> Option<Secret> 
         Content::Mapping(_) => {
             let mut keys = Mapping::open(reader, field.node, "a secret")?;
             let span = keys.span();
-            let (env, file) = (keys.get("env"), keys.get("file"));
+            let (env, file, aws) = (keys.get("env"), keys.get("file"), keys.get("awsSecret"));
             let complete = keys.close(reader);
-            match (env, file) {
-                (Some(env), None) => reader.text(env).map(|name| Secret::Environment(name.value)),
-                (None, Some(file)) => {
+            match (env, file, aws) {
+                (Some(env), None, None) => {
+                    reader.text(env).map(|name| Secret::Environment(name.value))
+                }
+                (None, Some(file), None) => {
                     let path = reader.text(file)?;
                     Some(Secret::File(reader.text.resolve(path.value.as_ref())))
                 }
-                (Some(_), Some(file)) => {
-                    let message = "a secret is read from `env` or from `file`, not from both";
-                    reader.push(reader.error(Code::ConflictingKeys, file.key_span, message));
+                (None, None, Some(aws)) => aws_secret(reader, aws),
+                (Some(_), Some(second), _)
+                | (_, Some(_), Some(second))
+                | (Some(_), _, Some(second)) => {
+                    let message = "a secret is read from one place";
+                    reader.push(reader.error(Code::ConflictingKeys, second.key_span, message));
                     None
                 }
-                (None, None) if !complete => None,
-                (None, None) => {
+                (None, None, None) if !complete => None,
+                (None, None, None) => {
                     let message = format!("`{}` says nothing about where to read it", field.key);
                     reader.push(
                         reader
@@ -126,6 +196,22 @@ pub(crate) fn read(reader: &mut Reader<'_>, field: Field<'_>) -> Option<Secret> 
         }
         Content::List(_) => {
             reader.wrong_type(field, "a string, `{ env: NAME }` or `{ file: PATH }`")
+        }
+    }
+}
+
+fn aws_secret(reader: &mut Reader<'_>, field: Field<'_>) -> Option<Secret> {
+    let text = reader.text(field)?;
+    match text.value.parse() {
+        Ok(secret) => Some(Secret::Aws(secret)),
+        Err(problem) => {
+            let message = format!("`awsSecret` names no secret: {problem}");
+            let error = reader.error(Code::InvalidArn, text.span, message);
+            reader.push(error.help(
+                "write `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME`, and after it, if the secret is \
+                 a JSON object, `#KEY`, and `#VERSION`",
+            ));
+            None
         }
     }
 }
@@ -144,7 +230,9 @@ mod tests {
             "EMPTY" => Some(String::new()),
             _ => None,
         };
-        let read = |secret: Secret| secret.read(variable).map(|it| it.expose_secret().to_owned());
+        let read = |secret: Secret| {
+            secret.read(variable).map(|it| it.expect("it is here").expose_secret().to_owned())
+        };
         assert_eq!(read(Secret::Literal("hunter2\n".into())).expect("itself"), "hunter2\n");
         assert_eq!(read(Secret::Environment("SET".into())).expect("set"), "hunter2");
         assert_eq!(read(Secret::File(file)).expect("a file"), "hunter2 ");
@@ -154,6 +242,35 @@ mod tests {
         }
         let error = read(Secret::File(folder.path().join("none"))).expect_err("no file");
         assert!(matches!(error, SecretError::Unreadable { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_secret_of_aws_is_written_as_argocd_vault_plugin_has_it() {
+        let arn =
+            "arn:aws-us-gov:secretsmanager:us-gov-west-1:111122223333:secret:team/registry-AbCdEf";
+        let read = |end: &str| {
+            let secret: AwsSecret = format!("{arn}{end}").parse()?;
+            assert_eq!((secret.arn.as_str(), secret.region.as_str()), (arn, "us-gov-west-1"));
+            Ok::<_, &str>((secret.key, secret.version))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(read(""), Ok((None, None)));
+        assert_eq!(read("#password"), Ok((some("password"), None)));
+        assert_eq!(read("#password#AWSPREVIOUS"), Ok((some("password"), some("AWSPREVIOUS"))));
+        assert_eq!(read("##AWSPREVIOUS"), Ok((None, some("AWSPREVIOUS"))));
+        assert!(read("#a#b#c").is_err());
+        let wrong = [
+            "",
+            "registry",
+            "arn:aws:secretsmanager:eu-west-1:111122223333:registry",
+            "arn:aws:secretsmanager::111122223333:secret:registry",
+            "arn:aws:secretsmanager:eu-west-1:1:secret:registry",
+            "arn:aws:ssm:eu-west-1:111122223333:secret:registry",
+            "arn:aws:secretsmanager:eu-west-1:111122223333:secret:a b",
+        ];
+        for text in wrong {
+            assert!(text.parse::<AwsSecret>().is_err(), "{text}");
+        }
     }
 
     #[test]

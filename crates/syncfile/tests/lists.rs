@@ -14,7 +14,7 @@ fn told(loaded: &Loaded) -> String {
     for image in &loaded.sync_file.images {
         writeln!(text, "{}  {}", image.origin, image.source).expect("a string takes it");
         match &image.extent {
-            Extent::Whole => {}
+            Extent::Whole | Extent::Chart => {}
             Extent::Platforms(platforms) => {
                 writeln!(text, "  an index of {platforms}").expect("a string takes it");
             }

@@ -12,6 +12,7 @@ use crate::arguments::{
 };
 use crate::environment;
 use crate::error::CliError;
+use crate::logins::Logins;
 use crate::run::{Context, Job, Show};
 use crate::settings::{
     ListSettings, RunSettings, SigningSettings, TargetLogin, flag, key_reference,
@@ -65,7 +66,7 @@ impl List<'_> {
         let selections = wiring::selections(&sync_file, &signatures)?;
         let target_hosts = wiring::target_hosts(&wanted, &selections);
         let login_hosts = wiring::login_hosts(&list.prefixes, &target_hosts);
-        if login.is_some() {
+        if login.is_some() || Logins::of(context.environment)?.target.is_some() {
             for host in target_hosts.difference(&login_hosts) {
                 context.warn(&format!(
                     "the credential given for the target is not shown to {host}, which is the host \
