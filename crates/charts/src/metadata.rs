@@ -364,7 +364,7 @@ Version: 1.2.3+b.1
 appVersion: 1.10
 description: |
   Two <lines> & "more"
-  with a tab	and ⁠an invisible one
+  with a tab	and INVISIBLEan invisible one
 kubeVersion: ">=1.25.0-0"
 home: https://example.com
 icon: https://example.com/icon.png
@@ -391,7 +391,8 @@ dependencies:
 - {name: other}
 engine: gotpl
 "#;
-        assert_eq!(json(chart), include_str!("metadata_helm.json").trim_end());
+        let chart = chart.replace("INVISIBLE", "\u{2060}");
+        assert_eq!(json(&chart), include_str!("metadata_helm.json").trim_end());
     }
 
     #[test]

@@ -291,7 +291,7 @@ mod tests {
         let mut laughs = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
         for level in 1..10 {
             let alias = format!("*a{}", level - 1);
-            let list = vec![alias.as_str(); 9].join(", ");
+            let list = [alias.as_str(); 9].join(", ");
             laughs += &format!("a{level}: &a{level} [{list}]\n");
         }
         let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));

@@ -1,5 +1,6 @@
 //! A chart repository over HTTP: what is asked, whom credentials are shown, and what becomes of
 //! answers that are not as they should be.
+#![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
