@@ -1,4 +1,4 @@
-//! [`Actions`]: the calls of ECR that this crate makes, each paced for itself.
+//! [`Reading`] and [`Writing`]: the calls of ECR that this crate makes, each action paced for itself.
 //!
 //! AWS throttles by account, region and action
 //! (<https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html>), so every action has a

@@ -1,4 +1,4 @@
-//! [`Client`]: a registry of ECR that is looked at. What changes it is a [`Writer`](crate::Writer).
+//! [`Client`]: a registry of ECR that is looked at. What changes it is a [`Writer`].
 
 use std::sync::Arc;
 

@@ -1,12 +1,12 @@
-//! [`diff`]: what must change so that a repository is as wanted, in which order. Pure.
+//! [`diff()`]: what must change so that a repository is as wanted, in which order. Pure.
 
 use oci::Repository;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    Change, Encryption, Note, Observed, ObservedEncryption, PolicyKind, Seen, TagChange, Wanted,
-    lifecycle, policy, text_diff,
+    Change, Note, Observed, PolicyKind, Seen, TagChange, Wanted, encryption, lifecycle, policy,
+    text_diff,
 };
 
 /// How a repository differs from what is wanted.
@@ -45,7 +45,8 @@ pub fn diff(wanted: &Wanted, observed: Option<&Observed>, prune: bool) -> Differ
         Some(_) if wanted.creation_only => {}
         Some(observed) => {
             compare(wanted, observed, prune, &mut changes, &mut notes);
-            notes.extend(encryption(wanted.encryption.as_ref(), &observed.encryption));
+            let wanted = wanted.encryption.as_ref();
+            notes.extend(wanted.and_then(|wanted| encryption::note(wanted, &observed.encryption)));
         }
     }
     changes.sort_by_key(order);
@@ -158,36 +159,6 @@ fn tags(wanted: &Wanted, observed: &Observed) -> Option<Change> {
     (!set.is_empty()).then_some(Change::ResourceTags { set })
 }
 
-/// "The encryption settings can't be changed after creation"
-/// (<https://docs.aws.amazon.com/AmazonECR/latest/userguide/repository-create.html>), so it is said.
-fn encryption(wanted: Option<&Encryption>, has: &ObservedEncryption) -> Option<Note> {
-    let wanted = wanted?;
-    let is_met = match wanted {
-        Encryption::Aes256 => has.kind == "AES256",
-        Encryption::Kms { key: None } => has.kind == "KMS",
-        Encryption::Kms { key: Some(key) } if has.kind == "KMS" => {
-            let used = has.key.as_deref().unwrap_or_default();
-            if is_alias(key) && !is_alias(used) {
-                return Some(Note::KeyNotCompared { alias: key.clone(), key: used.to_owned() });
-            }
-            is_key(key, used)
-        }
-        Encryption::Kms { key: Some(_) } => false,
-    };
-    let note = || Note::OtherEncryption { has: has.clone(), wanted: wanted.clone() };
-    (!is_met).then(note)
-}
-
-fn is_alias(key: &str) -> bool {
-    key.starts_with("alias/") || key.contains(":alias/")
-}
-
-/// An id is that of an ARN which ends with it.
-fn is_key(key: &str, used: &str) -> bool {
-    let id = |key: &str| key.rsplit('/').next().map(str::to_owned);
-    key == used || (!(key.starts_with("arn:") && used.starts_with("arn:")) && id(key) == id(used))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -195,7 +166,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::Mutability;
+    use crate::{Encryption, Mutability, ObservedEncryption};
 
     fn wanted(change: impl FnOnce(&mut Wanted)) -> Wanted {
         let mut wanted = Wanted::new("team/app".parse().unwrap());
@@ -242,15 +213,6 @@ mod tests {
             "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": count},
             "action": {"type": "expire"},
         }]})
-    }
-
-    fn encrypted(kind: &str, key: Option<&str>) -> Observed {
-        let key = key.map(str::to_owned);
-        observed(|has| has.encryption = ObservedEncryption { kind: kind.to_owned(), key })
-    }
-
-    fn kms(key: &str) -> Wanted {
-        wanted(|wanted| wanted.encryption = Some(Encryption::Kms { key: Some(key.to_owned()) }))
     }
 
     /// The changes as people see them, a line each, without what policies hold.
@@ -358,36 +320,29 @@ mod tests {
 
     #[test]
     fn what_is_noted() {
-        let has_permission =
-            observed(|has| has.permission_policy = Seen::Present(permission("ecr:A")));
-        let arn = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd";
-        let with_key = encrypted("KMS", Some(arn));
-        let aes = wanted(|wanted| wanted.encryption = Some(Encryption::Aes256));
-        let any_key = wanted(|wanted| wanted.encryption = Some(Encryption::Kms { key: None }));
-        let other = ["it is encrypted with"];
-        let table: [(&Wanted, &Observed, &[&str]); 11] = [
-            (&wanted(|_| ()), &has_permission, &["it has a permission policy"]),
-            (&aes, &observed(|_| ()), &[]),
-            (&aes, &with_key, &other),
-            (&any_key, &with_key, &[]),
-            (&any_key, &observed(|_| ()), &other),
-            (&any_key, &encrypted("KMS_DSSE", Some(arn)), &other),
-            (&kms(arn), &with_key, &[]),
-            (&kms("1234abcd"), &with_key, &[]),
-            (&kms("5678"), &with_key, &other),
-            (&kms("arn:aws:kms:eu-west-1:999999999999:key/1234abcd"), &with_key, &other),
-            (&kms("alias/mirror"), &with_key, &["whether `alias/mirror`"]),
+        let has_policies = observed(|has| {
+            has.permission_policy = Seen::Present(permission("ecr:A"));
+            has.lifecycle_policy = Seen::Present(lifecycle(1));
+        });
+        let kinds = [PolicyKind::Permission, PolicyKind::Lifecycle];
+        let not_in_file = kinds.map(|policy| Note::PolicyNotInFile { policy }).to_vec();
+        let kms = wanted(|wanted| wanted.encryption = Some(Encryption::Kms { key: None }));
+        let table = [
+            (wanted(|_| ()), false, not_in_file),
+            (wanted(|_| ()), true, vec![]),
+            (wanted(|wanted| wanted.creation_only = true), false, vec![]),
+            (
+                kms,
+                true,
+                vec![Note::OtherEncryption {
+                    has: has_policies.encryption.clone(),
+                    wanted: Encryption::Kms { key: None },
+                }],
+            ),
         ];
-        for (number, (wanted, observed, expected)) in table.into_iter().enumerate() {
-            let difference = diff(wanted, Some(observed), false);
-            assert_eq!(difference.changes, [], "row {number}");
-            let notes: Vec<String> = difference.notes.iter().map(ToString::to_string).collect();
-            assert_eq!(notes.len(), expected.len(), "row {number}: {notes:?}");
-            for (note, expected) in notes.iter().zip(expected) {
-                assert!(note.starts_with(expected), "row {number}: {note}");
-            }
-            let is_unmet = expected == other;
-            assert_eq!(difference.notes.iter().any(Note::is_unmet), is_unmet, "row {number}");
+        for (number, (wanted, prune, expected)) in table.into_iter().enumerate() {
+            let notes = diff(&wanted, Some(&has_policies), prune).notes;
+            assert_eq!(notes, expected, "row {number}");
         }
     }
 

@@ -17,6 +17,7 @@ mod change;
 mod check;
 mod client;
 mod diff;
+mod encryption;
 mod error;
 pub mod lifecycle;
 mod note;

@@ -71,7 +71,7 @@ impl Writer {
         &self.writing
     }
 
-    /// Makes these changes, which [`diff`] found, one after the other, and stops at the first that
+    /// Makes these changes, which [`diff()`] found, one after the other, and stops at the first that
     /// fails. Where somebody else created the repository meanwhile, that is as good; then it is
     /// looked at and compared anew, and what differs from `wanted` is put right.
     ///
