@@ -18,7 +18,6 @@ use std::ffi::OsString;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
 use report::ExitStatus;
-use syncfile::SyncFile;
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Arguments, Command};
@@ -58,22 +57,6 @@ pub(crate) fn main(
         Some(Command::Man(typed)) => man::execute(typed, &context),
     };
     done.unwrap_or_else(|error| failed(&error, terminal))
-}
-
-/// Refuses what a sync file may ask for and no command can do yet.
-pub(crate) fn unsupported(sync_file: &SyncFile) -> Result<(), CliError> {
-    let repository = sync_file.repositories.first();
-    let repository = repository.map(|one| (format!("ECR repository `{}`", one.name), &one.origin));
-    let chart = sync_file.charts.first();
-    let chart = chart.map(|one| (format!("Helm chart `{}`", one.written), &one.origin));
-    match repository.or(chart) {
-        None => Ok(()),
-        Some((what, origin)) => Err(CliError::usage(format!(
-            "{origin}: the {what} is wanted; ECR repositories and charts can be checked, but not \
-             synced yet"
-        ))
-        .hint("take it out of the file, and list the images under `images:` with a `destination`")),
-    }
 }
 
 fn failed(error: &CliError, terminal: &Terminal) -> ExitStatus {

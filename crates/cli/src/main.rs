@@ -2,6 +2,7 @@
 //! they report becomes words and an exit code. Words are made here and in `report`, nowhere else.
 
 mod arguments;
+mod charts;
 mod commands;
 mod credential_source;
 mod diagnosis;
@@ -12,6 +13,7 @@ mod error;
 mod help;
 mod logging;
 mod logins;
+mod repositories;
 mod run;
 mod settings;
 mod signals;

@@ -8,6 +8,7 @@ use indicatif::ProgressDrawTarget;
 use jiff::Timestamp;
 use report::{Document, ExitStatus, Lines, Progress, Rules, RunFacts, View, summary};
 use sync::{Engine, Listener, Mode, Options, RunReport, Stop, TagSelection, Wanted};
+use syncfile::EcrRepository;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -19,6 +20,7 @@ use crate::signals::Signals;
 use crate::signatures;
 use crate::terminal::Terminal;
 use crate::wiring::{self, Clients, Limits, Peers};
+use crate::{charts, repositories};
 
 /// What every command has at hand.
 pub(crate) struct Context<'a> {
@@ -65,6 +67,8 @@ pub(crate) struct Job<'a> {
     pub(crate) wanted: Vec<Wanted>,
     /// The tags that are wanted by rules.
     pub(crate) selections: Vec<TagSelection>,
+    /// The ECR repositories that are made what they are to be before anything is pushed.
+    pub(crate) repositories: &'a [EcrRepository],
     /// Who is asked.
     pub(crate) peers: Peers<'a>,
     /// Whether a plan with something to do has an exit code of its own.
@@ -81,7 +85,16 @@ impl Job<'_> {
     /// # Errors
     /// Only what keeps it from running, or its result from being told.
     pub(crate) async fn run(self, context: &Context<'_>) -> Result<ExitStatus, CliError> {
-        let Self { mode, wanted, selections, peers, pending_has_code, settings, show } = self;
+        let Self {
+            mode,
+            wanted,
+            selections,
+            repositories,
+            peers,
+            pending_has_code,
+            settings,
+            show,
+        } = self;
         let deadline = settings.deadline.map(|time| Instant::now() + time);
         let limits = Limits { concurrency: settings.concurrency, deadline };
         let clients = Clients::new(&peers, mode == Mode::Sync, limits, context.environment)?;
@@ -91,6 +104,7 @@ impl Job<'_> {
         };
         let keys = signatures::keys(asked().map(|(asked, _)| asked), context.environment);
         let provenance = signatures::provenance(asked());
+        let charts = charts::repositories(&selections, &clients.web, &clients.credentials).await?;
         let defaults = Options::default();
         let options = Options {
             mode,
@@ -100,8 +114,6 @@ impl Job<'_> {
             referrers: settings.referrers.clone(),
             late_referrers: settings.late_referrers,
             foreign_layers: settings.foreign_layers,
-            keys,
-            provenance,
             ..defaults
         };
         let stop = Stop::default();
@@ -109,6 +121,15 @@ impl Job<'_> {
             .map_err(|error| CliError::failed(format!("cannot listen for signals: {error}")))?;
 
         let started_at = Timestamp::now();
+        let reconciled =
+            repositories::reconcile(repositories, peers.registries, &settings.ecr, mode).await;
+        let options = Options {
+            keys,
+            provenance,
+            charts: Arc::new(charts),
+            blocked: reconciled.blocked,
+            ..options
+        };
         let (source, target) = (clients.source.clone(), clients.target.clone());
         let engine = Engine::new(source, target, options, show.listener());
         let report = engine.run_selecting(wanted, selections, &stop).await;
@@ -120,7 +141,7 @@ impl Job<'_> {
             pending_has_code,
             signal: signals.first(),
         };
-        let repositories = Vec::new();
+        let repositories = reconciled.reports;
         let status = ExitStatus::of(&report, &repositories, &rules);
         let facts = RunFacts {
             id: Uuid::now_v7().to_string(),

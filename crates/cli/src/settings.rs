@@ -65,7 +65,6 @@ pub(crate) struct RunSettings {
     /// Whether an image that is up to date is looked at for referrers that came later.
     pub(crate) late_referrers: bool,
     /// How ECR repositories become what they are to be.
-    #[allow(dead_code, reason = "read by the commands once they can do repositories")]
     pub(crate) ecr: EcrSettings,
     /// How the result is printed.
     pub(crate) output: OutputFormat,

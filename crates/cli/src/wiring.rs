@@ -11,7 +11,7 @@ use oci::{Host, Location, Mirror};
 use registry::{Client, RegistrySettings, Settings};
 use report::{ErrorSide, Pulls, RegistryUse};
 use sync::{Choice, Origin, RunReport, TagSelection, Wanted};
-use syncfile::{Auth, RegistryEntry, Secret, SyncFile};
+use syncfile::{Auth, AwsAuth, RegistryEntry, Secret, SyncFile};
 use tokio::time::Instant;
 
 use crate::credential_source::Places;
@@ -27,6 +27,10 @@ pub(crate) struct Clients {
     pub(crate) source: Client,
     /// Reads and writes.
     pub(crate) target: Client,
+    /// How servers are reached that are read from and are no registries.
+    pub(crate) web: Settings,
+    /// Who we are at sources.
+    pub(crate) credentials: Credentials,
 }
 
 /// Who is asked, and who we are there.
@@ -56,9 +60,12 @@ impl Clients {
         };
         let proxy =
             logins.proxy.map(|proxy| Mirror { host: proxy.host, prefix: Some(proxy.prefix) });
+        let reads = Side::Source { proxy };
         Ok(Self {
-            source: client(peers.registries, &Side::Source { proxy }, limits, source)?,
+            source: client(peers.registries, &reads, limits, source.clone())?,
             target: client(peers.registries, &Side::Target { writes }, limits, target)?,
+            web: settings(peers.registries, &reads, limits),
+            credentials: source,
         })
     }
 }
@@ -151,6 +158,11 @@ fn client(
     limits: Limits,
     credentials: Credentials,
 ) -> Result<Client, CliError> {
+    Client::new(settings(registries, side, limits), Arc::new(Places(credentials)))
+        .map_err(|error| CliError::usage(with_causes(&error)))
+}
+
+fn settings(registries: &BTreeMap<Host, RegistryEntry>, side: &Side, limits: Limits) -> Settings {
     // A mirror may be behind: what a target holds is asked of the target itself.
     let mirrors = matches!(side, Side::Source { .. });
     let mut registries: BTreeMap<Host, RegistrySettings> = registries
@@ -161,16 +173,14 @@ fn client(
         let docker_hub = registries.entry(Host::docker_hub()).or_default();
         docker_hub.mirrors.push(proxy.clone());
     }
-    let settings = Settings {
+    Settings {
         user_agent: concat!("image-syncer/", env!("CARGO_PKG_VERSION")).to_owned(),
         registries,
         pushes: *side == Side::Target { writes: true },
         concurrency: limits.concurrency,
         deadline: limits.deadline,
         ..Settings::default()
-    };
-    Client::new(settings, Arc::new(Places(credentials)))
-        .map_err(|error| CliError::usage(with_causes(&error)))
+    }
 }
 
 fn registry_settings(entry: &RegistryEntry, mirrors: bool) -> RegistrySettings {
@@ -222,14 +232,7 @@ fn login(host: &Host, auth: &Auth, environment: &Environment) -> Result<Login, C
         Auth::Token(token) => Login::AccessToken(keep(token)?),
         Auth::DockerConfig(file) => Login::DockerConfig(file.clone()),
         Auth::Kubernetes(folder) => Login::Kubernetes(folder.clone()),
-        Auth::Aws(aws) => Login::Aws(IdentitySettings {
-            profile: aws.profile.clone(),
-            assume_role: aws.assume_role.clone().map(|arn| AssumedRole {
-                arn,
-                external_id: aws.external_id.clone(),
-                session_name: aws.session_name.clone(),
-            }),
-        }),
+        Auth::Aws(aws) => Login::Aws(aws_identity(aws)),
         Auth::Google(google) => Login::Google(GoogleSettings {
             credentials_file: google.credentials_file.clone(),
             impersonate: google.impersonate.clone(),
@@ -239,6 +242,18 @@ fn login(host: &Host, auth: &Auth, environment: &Environment) -> Result<Login, C
             tenant_id: azure.tenant_id.clone(),
         }),
     })
+}
+
+/// Who we are to AWS, as a sync file says it.
+pub(crate) fn aws_identity(aws: &AwsAuth) -> IdentitySettings {
+    IdentitySettings {
+        profile: aws.profile.clone(),
+        assume_role: aws.assume_role.clone().map(|arn| AssumedRole {
+            arn,
+            external_id: aws.external_id.clone(),
+            session_name: aws.session_name.clone(),
+        }),
+    }
 }
 
 /// What was asked of the registries. In a plan, with the pulls that its copies need.
@@ -324,7 +339,7 @@ pub(crate) fn selections(
     Ok(selections)
 }
 
-fn origin(origin: &syncfile::Origin) -> Origin {
+pub(crate) fn origin(origin: &syncfile::Origin) -> Origin {
     Origin { file: origin.file.display().to_string(), line: origin.line }
 }
 

@@ -44,6 +44,7 @@ mod transport;
 mod upload_body;
 mod upload_resume;
 mod usage;
+mod web;
 mod window;
 
 pub use blob_read::BlobReader;
@@ -66,3 +67,4 @@ pub use settings::{
 };
 pub use tags::TagList;
 pub use usage::RegistryUsage;
+pub use web::web_client;

@@ -1,6 +1,6 @@
 //! [`Engine`]: takes what is wanted, walks every item, and returns what became of each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -59,6 +59,8 @@ pub struct Options {
     pub keys: Keys,
     /// What statements about the mirroring say of the run.
     pub provenance: Provenance,
+    /// Targets that nothing may be written to, and why. Their items fail with it.
+    pub blocked: HashMap<Location, Failure>,
     /// The chart repositories that items come from.
     pub charts: Arc<Charts>,
 }
@@ -77,6 +79,7 @@ impl Default for Options {
             late_referrers: true,
             keys: Keys::default(),
             provenance: Provenance::default(),
+            blocked: HashMap::new(),
             charts: Arc::default(),
         }
     }

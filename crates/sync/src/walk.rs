@@ -107,7 +107,10 @@ async fn one_source(walk: &Walk, items: &[Item], targets: &mut Targets) {
     for item in items {
         let location = &item.wanted.target.location;
         if !targets.contains_key(location) {
-            let place = walk.places.open(Side::Target, location).await;
+            let place = match walk.options.blocked.get(location) {
+                Some(failure) => Err(failure.clone()),
+                None => walk.places.open(Side::Target, location).await,
+            };
             targets.insert(location.clone(), place);
         }
     }

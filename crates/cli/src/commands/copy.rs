@@ -31,6 +31,15 @@ pub(crate) async fn execute(
     let peers = Peers { registries: &BTreeMap::new(), login: login.as_ref(), login_hosts };
     let selections = Vec::new();
     let (pending_has_code, settings) = (false, &settings);
-    let job = Job { mode, wanted, selections, peers, pending_has_code, settings, show };
+    let job = Job {
+        mode,
+        wanted,
+        selections,
+        repositories: &[],
+        peers,
+        pending_has_code,
+        settings,
+        show,
+    };
     job.run(context).await
 }

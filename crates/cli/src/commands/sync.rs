@@ -19,6 +19,7 @@ use crate::settings::{
 };
 use crate::signatures::Signatures;
 use crate::wiring::{self, Peers};
+use crate::{charts, repositories};
 
 pub(crate) async fn execute(
     typed: &SyncArguments,
@@ -60,10 +61,11 @@ impl List<'_> {
         let login = target_login(self.login, context)?;
         let signing = SigningSettings::new(self.signing, context.environment)?;
         let Loaded { sync_file, .. } = load(&list, &signing, context)?;
-        super::unsupported(&sync_file)?;
+        charts::warnings(&sync_file).iter().for_each(|warning| context.warn(warning));
         let signatures = Signatures::new(&signing, &sync_file)?;
         let wanted = wiring::wanted(&sync_file, &signatures)?;
-        let selections = wiring::selections(&sync_file, &signatures)?;
+        let mut selections = wiring::selections(&sync_file, &signatures)?;
+        selections.extend(charts::selections(&sync_file, &signatures)?);
         let target_hosts = wiring::target_hosts(&wanted, &selections);
         let login_hosts = wiring::login_hosts(&list.prefixes, &target_hosts);
         if login.is_some() || Logins::of(context.environment)?.target.is_some() {
@@ -75,8 +77,9 @@ impl List<'_> {
             }
         }
         let peers = Peers { registries: &sync_file.registries, login: login.as_ref(), login_hosts };
-        let settings = &settings;
-        let job = Job { mode, wanted, selections, peers, pending_has_code, settings, show };
+        let (repositories, settings) = (&sync_file.repositories, &settings);
+        let job =
+            Job { mode, wanted, selections, repositories, peers, pending_has_code, settings, show };
         job.run(context).await
     }
 }
@@ -109,6 +112,7 @@ pub(crate) fn load(
     let loaded = syncfile::load(&inputs, &defaults).map_err(wrong)?;
     let read = |text: &str| key_reference(text).map(|_| ());
     loaded.sync_file.check_keys(signing.outside(), read).map_err(wrong)?;
+    repositories::check(&loaded.sync_file)?;
     let warnings: Vec<String> =
         loaded.warnings.iter().map(|warning| warning.render(colours)).collect();
     if !warnings.is_empty() {

@@ -11,7 +11,6 @@ use crate::error::CliError;
 
 /// How ECR repositories become what they are to be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[allow(dead_code, reason = "read by the commands once they can do repositories")]
 pub(crate) struct EcrSettings {
     /// How many repositories are worked on at once.
     pub(crate) parallel: usize,

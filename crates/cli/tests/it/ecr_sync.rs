@@ -20,6 +20,13 @@ const VARIABLES: [(&str, &str); 10] = [
     ("DEFAULT_RESOURCE_TAGS_FILE", "default_resource_tags.json"),
 ];
 
+const LIFECYCLE: &str = r#"{"rules": [{"rulePriority": 1, "description": "Keep ten", "selection": {
+    "tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 10},
+    "action": {"type": "expire"}}]}"#;
+
+const PERMISSIONS: &str = r#"{"Version": "2012-10-17", "Statement": [{"Sid": "Pull", "Effect": "Allow",
+    "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": ["ecr:BatchGetImage"]}]}"#;
+
 /// A folder as ecr-sync has it, with one of its default files where the lists are.
 fn program() -> Program {
     let mut program = Program::new();
@@ -29,8 +36,8 @@ fn program() -> Program {
     program
         .file("repositories/app.yaml", std::fs::read_to_string(example("ecr.yaml")).unwrap())
         .file("repositories/empty.yml", "repositories:\n- name: empty\n")
-        .file("ecr-lifecycle.json", r#"{"rules": []}"#)
-        .file("ecr-permissions.json", r#"{"Version": "2012-10-17", "Statement": []}"#)
+        .file("ecr-lifecycle.json", LIFECYCLE)
+        .file("ecr-permissions.json", PERMISSIONS)
         .file("repositories/default_resource_tags.json", r#"{"team": "web"}"#);
     program
 }
@@ -68,13 +75,16 @@ async fn without_an_account_it_says_which_variables_it_needs() {
     assert_done!(program.run(&wrong).await);
 }
 
-/// The variables alone are enough, as they were for ecr-sync. What is not done yet is said, not left out.
+/// What AWS would refuse is told before anybody is asked.
 #[tokio::test]
-async fn a_run_that_cannot_do_all_does_nothing() {
-    let program = program();
-    let done = program.run(&[]).await;
-    assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""), "{done}");
-    assert!(done.stderr.contains("app.yaml:7:5: the ECR repository `nginx-app`"), "{done}");
-    let config = program.run(&["--config", "./repositories", "--verbose", "--dry-run"]).await;
-    assert_eq!(config.to_string(), done.to_string());
+async fn what_is_over_a_limit_of_aws_is_told_by_check() {
+    let mut program = Program::new();
+    program.variable("ECR_ACCOUNT_ID", "123456789012").variable("ECR_REGION", "us-east-1");
+    program.file(
+        "app.yaml",
+        "- name: app\n  lifecyclePolicy: { rules: [] }\n- name: bb\n",
+    );
+    assert_done!(program.run(&["check", "app.yaml"]).await);
+    let run = program.run(&["sync", "--config", "app.yaml"]).await;
+    assert_eq!(run.code, Some(2), "{run}");
 }

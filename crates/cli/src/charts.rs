@@ -1,0 +1,133 @@
+//! Joins the crate `charts` to the engine: which charts are wanted of which repositories, and how these
+//! are reached.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use charts::{ChartRepository, Login};
+use credentials::{Credential, Credentials};
+use oci::{ChartLocation, Extent, Host, Location};
+use registry::Settings;
+use sync::{Charts, Choice, TagSelection};
+use syncfile::{Chart, ChartSource, ChartVersions, SyncFile};
+use url::Url;
+
+use crate::error::{CliError, with_causes};
+use crate::signatures::Signatures;
+use crate::wiring::origin;
+
+/// One for each target of each chart: which versions there are, or in which of two places they are, is
+/// known when the source was asked.
+pub(crate) fn selections(
+    sync_file: &SyncFile,
+    signatures: &Signatures<'_>,
+) -> Result<Vec<TagSelection>, CliError> {
+    let mut selections = Vec::new();
+    for chart in &sync_file.charts {
+        let mut sources = locations(chart)?.into_iter();
+        let Some(source) = sources.next() else { continue };
+        let signatures = signatures.of(&chart.signing, &source)?;
+        let choice = match &chart.versions {
+            ChartVersions::Exact(versions) => {
+                let tags = versions.iter().map(|version| charts::version_tag(version));
+                let tags = tags.collect::<Result<_, _>>();
+                Choice::Named(tags.map_err(|error| CliError::usage(error.to_string()))?)
+            }
+            ChartVersions::Range(range) => Choice::Versions(range.clone()),
+        };
+        let otherwise = sources.next();
+        selections.extend(chart.targets.iter().map(|target| TagSelection {
+            source: source.clone(),
+            otherwise: otherwise.clone(),
+            written: chart.written.clone(),
+            choice: choice.clone(),
+            extent: Extent::Chart,
+            target: target.clone(),
+            lists_images: chart.list_images,
+            signatures: signatures.clone(),
+            origin: Some(origin(&chart.origin)),
+        }));
+    }
+    Ok(selections)
+}
+
+/// What Helm will not be able to do with charts that go where the file says.
+pub(crate) fn warnings(sync_file: &SyncFile) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for chart in &sync_file.charts {
+        for target in &chart.targets {
+            let problems = chart
+                .sources
+                .iter()
+                .map(|source| charts::pull_name_problem(target, source.chart()));
+            // Where the name is not known for sure, one that fits is enough.
+            let problems: Option<Vec<String>> = problems.collect();
+            if let Some(problem) = problems.and_then(|problems| problems.into_iter().next()) {
+                warnings.push(format!("{}: {problem}", origin(&chart.origin)));
+            }
+        }
+    }
+    warnings
+}
+
+/// The repositories of these charts, with who we are there.
+pub(crate) async fn repositories(
+    selections: &[TagSelection],
+    settings: &Settings,
+    credentials: &Credentials,
+) -> Result<Charts, CliError> {
+    let all = selections.iter().flat_map(|one| [Some(&one.source), one.otherwise.as_ref()]);
+    let wanted: BTreeSet<ChartLocation> = all
+        .flatten()
+        .filter_map(|location| match location {
+            Location::Chart(chart) => Some(chart.clone()),
+            Location::Registry { .. } | Location::Layout(_) | Location::Archive(_) => None,
+        })
+        .collect();
+    let mut clients: BTreeMap<&str, ChartRepository> = BTreeMap::new();
+    for location in &wanted {
+        let url = location.repository();
+        if !clients.contains_key(url) {
+            clients.insert(url, repository(url, settings, credentials).await?);
+        }
+    }
+    Charts::new(wanted.iter().cloned(), |url| {
+        let none = || CliError::usage(format!("nothing is known of the chart repository {url}"));
+        clients.get(url).cloned().ok_or_else(none)
+    })
+}
+
+async fn repository(
+    text: &str,
+    settings: &Settings,
+    credentials: &Credentials,
+) -> Result<ChartRepository, CliError> {
+    let invalid = |problem: &dyn std::fmt::Display| {
+        CliError::usage(format!("the chart repository {text} cannot be used: {problem}"))
+    };
+    let url: Url = text.parse().map_err(|error| invalid(&error))?;
+    let name = url.host_str().unwrap_or_default();
+    let name = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
+    let host: Host = name.parse().map_err(|error| invalid(&error))?;
+    let client = registry::web_client(settings, &host);
+    let client = client.map_err(|error| CliError::usage(with_causes(&error)))?;
+    let credential = credentials.credential(&host, None).await.map_err(|error| {
+        CliError::failed(format!("{host}: {}", with_causes(&error))).hint(error.hint())
+    })?;
+    let login = match credential {
+        Credential::Anonymous => None,
+        Credential::Basic { username, password } => Some(Login::Basic { username, password }),
+        Credential::IdentityToken(token) | Credential::Bearer(token) => Some(Login::Bearer(token)),
+    };
+    ChartRepository::new(&url, client, login).map_err(|error| invalid(&error))
+}
+
+fn locations(chart: &Chart) -> Result<Vec<Location>, CliError> {
+    let location = |source: &ChartSource| match source {
+        ChartSource::Repository { url, chart } => {
+            ChartLocation::new(url.as_str(), chart).map(Location::Chart)
+        }
+        ChartSource::Registry(location) => Ok(location.clone()),
+    };
+    let all: Result<_, _> = chart.sources.iter().map(location).collect();
+    all.map_err(|error| CliError::usage(format!("{}: {error}", origin(&chart.origin))))
+}

@@ -1,0 +1,286 @@
+//! Joins the crate `ecr` to a run: repositories are made what the sync file says before anything is
+//! pushed to them, and reports say what became of each.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use credentials::aws::{Identity, IdentitySettings};
+use ecr::{Applied, Client, Difference, Incomplete, Observed, Wanted};
+use futures::StreamExt;
+use oci::{EcrRegistry, Host, Location};
+use report::{RepositoryOutcome, RepositoryReport};
+use sync::{Class, Failure, Mode, Side};
+use syncfile::{Auth, EcrRepository, Encryption, Mutability, RegistryEntry, SyncFile};
+use tokio::time::Instant;
+
+use crate::error::CliError;
+use crate::settings::EcrSettings;
+use crate::wiring::{aws_identity, origin};
+
+/// What was done before the walk.
+#[derive(Default)]
+pub(crate) struct Reconciled {
+    pub(crate) reports: Vec<RepositoryReport>,
+    /// The repositories that nothing may be pushed to, and why: they are not protected as they are to be.
+    pub(crate) blocked: HashMap<Location, Failure>,
+}
+
+/// Whether AWS would take what the file says; asks nobody.
+pub(crate) fn check(sync_file: &SyncFile) -> Result<(), CliError> {
+    let mut problems = Vec::new();
+    for repository in &sync_file.repositories {
+        for problem in ecr::check(&wanted(repository)) {
+            let at = origin(&repository.origin);
+            problems.push(format!("{at}: ECR repository `{}`: {problem}", repository.name));
+        }
+    }
+    for (_, repositories) in by_registry(&sync_file.repositories) {
+        let all: Vec<Wanted> = repositories.into_iter().map(wanted).collect();
+        if let Err(conflict) = ecr::wanted_blob_mounting(&all) {
+            problems.push(conflict.to_string());
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(CliError::usage(problems.join("\n"))
+            .hint("AWS refuses what is over its limits; docs/ecr.md lists them")),
+    }
+}
+
+/// Makes the repositories what they are to be, or in a plan and a verifying run says what differs.
+pub(crate) async fn reconcile(
+    repositories: &[EcrRepository],
+    registries: &BTreeMap<Host, RegistryEntry>,
+    settings: &EcrSettings,
+    mode: Mode,
+) -> Reconciled {
+    let mut reconciled = Reconciled::default();
+    for (registry, wanted) in by_registry(repositories) {
+        let started = Instant::now();
+        match client(&registry, registries, settings).await {
+            Ok(client) => one_registry(&client, &wanted, mode, &mut reconciled).await,
+            Err(failure) => {
+                let failed = |repository: &&EcrRepository| {
+                    let report = report(repository, started.elapsed());
+                    RepositoryReport { failure: Some(failure.clone()), ..report }
+                };
+                reconciled.reports.extend(wanted.iter().map(failed));
+            }
+        }
+        for repository in wanted {
+            let place = repository.location();
+            let name = place.to_string();
+            let report = reconciled.reports.iter().find(|report| report.name == name);
+            let Some(failure) = report.and_then(|report| report.failure.clone()) else { continue };
+            let message = format!("its repository is not as it is to be: {}", failure.message);
+            reconciled.blocked.insert(place, Failure { message, ..failure });
+        }
+    }
+    reconciled
+}
+
+/// In the order of the files.
+fn by_registry(repositories: &[EcrRepository]) -> Vec<(EcrRegistry, Vec<&EcrRepository>)> {
+    let mut registries: Vec<(EcrRegistry, Vec<&EcrRepository>)> = Vec::new();
+    for repository in repositories {
+        match registries.iter_mut().find(|(registry, _)| *registry == repository.registry) {
+            Some((_, repositories)) => repositories.push(repository),
+            None => registries.push((repository.registry.clone(), vec![repository])),
+        }
+    }
+    registries
+}
+
+async fn client(
+    registry: &EcrRegistry,
+    registries: &BTreeMap<Host, RegistryEntry>,
+    settings: &EcrSettings,
+) -> Result<Client, Failure> {
+    let said = registries.get(&registry.host()).and_then(|entry| entry.auth.as_ref());
+    let identity = match said {
+        Some(Auth::Aws(aws)) => aws_identity(aws),
+        _ => IdentitySettings::default(),
+    };
+    let config = Identity::new(identity).config(Some(registry.region()), registry.is_fips()).await;
+    let config = config.map_err(|error| Failure {
+        hint: error.hint().map(str::to_owned),
+        ..failed(Class::Credentials, error.to_string())
+    })?;
+    let options =
+        ecr::Options { parallel: settings.parallel, prune_policies: settings.prune_policies };
+    Ok(Client::new(&config, registry.clone(), options))
+}
+
+async fn one_registry(
+    client: &Client,
+    repositories: &[&EcrRepository],
+    mode: Mode,
+    reconciled: &mut Reconciled,
+) {
+    let wanted: Vec<Wanted> =
+        repositories.iter().map(|repository| self::wanted(repository)).collect();
+    reconciled.reports.extend(blob_mounting(client, &wanted, mode).await);
+    let started = Instant::now();
+    let mut observed = client.observe(&wanted).await;
+    let looked = started.elapsed();
+    let options = client.options();
+    let found = repositories.iter().zip(&wanted).map(|(repository, wanted)| {
+        let found = observed.remove(&wanted.name);
+        async move {
+            let mut report = report(repository, looked);
+            match found {
+                Some(Ok(found)) => {
+                    let started = Instant::now();
+                    settle(client, wanted, found.as_ref(), mode, &mut report).await;
+                    report.duration = looked + started.elapsed();
+                }
+                Some(Err(error)) => report.failure = Some(failure_of(&error)),
+                None => {
+                    let message = "ECR said nothing about it";
+                    report.failure = Some(failed(Class::Protocol, message));
+                }
+            }
+            report
+        }
+    });
+    let reports: Vec<RepositoryReport> =
+        futures::stream::iter(found).buffered(options.parallel.max(1)).collect().await;
+    reconciled.reports.extend(reports);
+}
+
+/// What becomes of a repository that was looked at.
+async fn settle(
+    client: &Client,
+    wanted: &Wanted,
+    found: Option<&Observed>,
+    mode: Mode,
+    report: &mut RepositoryReport,
+) {
+    let Difference { changes, notes, .. } =
+        ecr::diff(wanted, found, client.options().prune_policies);
+    let is_unmet = notes.iter().any(ecr::Note::is_unmet);
+    report.notes = notes.iter().map(ToString::to_string).collect();
+    report.changes = changes.iter().map(ToString::to_string).collect();
+    report.outcome = match (changes.is_empty(), found) {
+        (true, _) => RepositoryOutcome::UpToDate,
+        (false, None) => RepositoryOutcome::WouldCreate,
+        (false, Some(_)) => RepositoryOutcome::WouldUpdate,
+    };
+    if mode == Mode::Sync && !changes.is_empty() {
+        let (applied, error) = match client.writer().apply(wanted, &changes).await {
+            Ok(applied) => (applied, None),
+            Err(Incomplete { applied, error }) => (applied, Some(error)),
+        };
+        did(report, &applied);
+        report.failure = error.as_ref().map(failure_of);
+    }
+    if report.failure.is_some() {
+        report.outcome = RepositoryOutcome::Failed;
+    } else if is_unmet {
+        report.outcome = RepositoryOutcome::Drift;
+    }
+}
+
+fn did(report: &mut RepositoryReport, applied: &Applied) {
+    report.changes = applied.changes.iter().map(ToString::to_string).collect();
+    report.notes.extend(applied.notes.iter().map(ToString::to_string));
+    report.policies = applied.policies();
+    report.outcome = match (applied.is_created(), applied.changes.is_empty()) {
+        (true, _) => RepositoryOutcome::Created,
+        (false, false) => RepositoryOutcome::Updated,
+        (false, true) => RepositoryOutcome::UpToDate,
+    };
+}
+
+/// The one setting of a whole registry, where a repository wants it.
+async fn blob_mounting(client: &Client, wanted: &[Wanted], mode: Mode) -> Option<RepositoryReport> {
+    // That they agree was checked with the file.
+    let enabled = ecr::wanted_blob_mounting(wanted).ok()??;
+    let started = Instant::now();
+    let mut report = RepositoryReport {
+        name: client.registry().host().to_string(),
+        origin: None,
+        outcome: RepositoryOutcome::UpToDate,
+        changes: Vec::new(),
+        policies: 0,
+        notes: Vec::new(),
+        failure: None,
+        duration: Duration::ZERO,
+    };
+    match client.blob_mounting(enabled).await {
+        Ok(None) => {}
+        Ok(Some(change)) => {
+            report.changes.push(change.to_string());
+            report.outcome = RepositoryOutcome::WouldUpdate;
+            if mode == Mode::Sync {
+                match client.writer().apply_blob_mounting(change).await {
+                    Ok(()) => report.outcome = RepositoryOutcome::Updated,
+                    Err(error) => report.failure = Some(failure_of(&error)),
+                }
+            }
+        }
+        Err(error) => report.failure = Some(failure_of(&error)),
+    }
+    if report.failure.is_some() {
+        report.outcome = RepositoryOutcome::Failed;
+    }
+    report.duration = started.elapsed();
+    Some(report)
+}
+
+/// A report of which nothing is known yet: a failure, if it stays so.
+fn report(repository: &EcrRepository, duration: Duration) -> RepositoryReport {
+    RepositoryReport {
+        name: repository.location().to_string(),
+        origin: Some(origin(&repository.origin)),
+        outcome: RepositoryOutcome::Failed,
+        changes: Vec::new(),
+        policies: 0,
+        notes: Vec::new(),
+        failure: None,
+        duration,
+    }
+}
+
+fn failure_of(error: &ecr::Error) -> Failure {
+    let class = match error.class() {
+        ecr::ErrorClass::Denied => Class::Denied,
+        ecr::ErrorClass::Throttled => Class::RateLimited,
+        ecr::ErrorClass::Failed => Class::Server,
+    };
+    Failure { hint: error.hint().map(str::to_owned), ..failed(class, error.to_string()) }
+}
+
+fn failed(class: Class, message: impl Into<String>) -> Failure {
+    Failure {
+        side: Side::Target,
+        class,
+        message: message.into(),
+        hint: None,
+        temporary: false,
+        content_unknown: false,
+    }
+}
+
+fn wanted(repository: &EcrRepository) -> Wanted {
+    let settings = &repository.settings;
+    Wanted {
+        name: repository.name.clone(),
+        lifecycle_policy: settings.lifecycle_policy.clone(),
+        permission_policy: settings.permission_policy.clone(),
+        resource_tags: settings.resource_tags.clone(),
+        mutability: settings.mutability.as_ref().map(|mutability| match mutability {
+            Mutability::Mutable { except } => ecr::Mutability::Mutable { except: except.clone() },
+            Mutability::Immutable { except } => {
+                ecr::Mutability::Immutable { except: except.clone() }
+            }
+        }),
+        scan_on_push: settings.scan_on_push,
+        encryption: settings.encryption.as_ref().map(|encryption| match encryption {
+            Encryption::Aes256 => ecr::Encryption::Aes256,
+            Encryption::Kms { key } => ecr::Encryption::Kms { key: key.clone() },
+        }),
+        blob_mounting: settings.blob_mounting,
+        creation_only: repository.creation_only,
+    }
+}
