@@ -5,6 +5,8 @@
 //! Nothing here uses a crate of the project, but for keys in key services (`kms`) and keyless signatures
 //! (`keyless`), which are the crate `signing`'s business, and repositories of ECR (`ecr`), which are that
 //! of the crate `ecr`; the testkit has the servers that no one else has. Suites need more than Rust, so every test is `#[ignore]`d:
+//! (`keyless`): those are the crate `signing`'s business, and the testkit has the servers that no one else
+//! has; and for charts (`charts_crate`), where what the crate makes is compared with what helm makes. Suites need more than Rust, so every test is `#[ignore]`d:
 //!
 //! ```sh
 //! tests/tools/install

@@ -46,7 +46,10 @@ struct Charts {
 
 impl Charts {
     fn made(suite: &str) -> Option<Self> {
-        let bench = Workbench::with_tools(&format!("charts {suite}"), &TOOLS)?;
+        Workbench::with_tools(&format!("charts {suite}"), &TOOLS).map(Self::made_on)
+    }
+
+    fn made_on(bench: Workbench) -> Self {
         let folder = bench.folder().join("repository");
         std::fs::create_dir(&folder).unwrap();
         let charts = Self { bench, folder };
@@ -70,7 +73,7 @@ impl Charts {
             package.succeed();
         }
         charts.index("helm");
-        Some(charts)
+        charts
     }
 
     /// `helm repo index`, all of it written anew.
@@ -205,7 +208,11 @@ fn timeless(manifest: &str) -> String {
 }
 
 fn helm_pulls_what_we_made(kind: Kind) {
-    let Some(charts) = Charts::made("pull") else { return };
+    let bench = match kind {
+        Kind::Serve => Workbench::with_image_syncer("charts pull", &TOOLS),
+        _ => Workbench::with_tools("charts pull", &TOOLS),
+    };
+    let Some(charts) = bench.map(Charts::made_on) else { return };
     let server = charts.bench.start(kind);
     let at = format!("{}/charts/demo", server.host());
     for version in [SIGNED, UNSIGNED] {
@@ -251,6 +258,12 @@ fn helm_pulls_what_we_made_from_docker_registry() {
 #[ignore = "needs helm and real registries: tests/tools/install"]
 fn helm_pulls_what_we_made_from_distribution() {
     helm_pulls_what_we_made(Kind::Distribution3);
+}
+
+#[test]
+#[ignore = "needs helm: tests/tools/install"]
+fn helm_pulls_what_we_made_from_image_syncer_serve() {
+    helm_pulls_what_we_made(Kind::Serve);
 }
 
 #[test]
