@@ -34,9 +34,9 @@ impl Requests {
     /// The answer to a GET, if it is a good one. Redirects are followed; what a server answers is not
     /// unpacked, so that an archive is what its digest says.
     pub(crate) async fn get(&self, url: &Url, encoding: &'static str) -> Result<Response, Failure> {
-        let mut url = url.clone();
+        let (mut from, mut url) = (self.repository.clone(), url.clone());
         for _ in 0..=MOST_REDIRECTS {
-            guard(&self.repository, &url)?;
+            guard(&self.repository, &from, &url)?;
             let mut request = self.client.get(url.clone()).header(ACCEPT_ENCODING, encoding);
             if same_origin(&self.repository, &url) {
                 request = match &self.login {
@@ -55,9 +55,10 @@ impl Requests {
             let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
             match location {
                 Some(location) if is_redirect(status) => {
-                    url = url.join(location).map_err(|_| {
+                    let next = url.join(location).map_err(|_| {
                         Failure::new(ErrorKind::Refused, "the server sends us to what is no URL")
                     })?;
+                    from = std::mem::replace(&mut url, next);
                 }
                 _ if status == StatusCode::OK => return Ok(response),
                 _ => return Err(refusal(status, response.headers(), &url)),
@@ -94,8 +95,9 @@ impl Requests {
     }
 }
 
-/// Whether a URL that the index of a repository, or its server, named may be asked at all.
-fn guard(repository: &Url, url: &Url) -> Result<(), Failure> {
+/// Whether a URL that the index of a repository, or a server on the way (`from`), named may be asked
+/// at all.
+fn guard(repository: &Url, from: &Url, url: &Url) -> Result<(), Failure> {
     let refused = |what: String| Err(Failure::new(ErrorKind::Refused, what));
     if !matches!(url.scheme(), "https" | "http") {
         return refused(format!("a `{}:` URL is not read here", url.scheme()));
@@ -103,8 +105,9 @@ fn guard(repository: &Url, url: &Url) -> Result<(), Failure> {
     if !url.username().is_empty() || url.password().is_some() {
         return refused(format!("the URL `{}` has a user name in it", shown(url)));
     }
-    if repository.scheme() == "https" && url.scheme() == "http" {
-        return refused(format!("`{}` is not encrypted, and the repository is", shown(url)));
+    let was_secure = [repository, from].into_iter().any(|url| url.scheme() == "https");
+    if was_secure && url.scheme() == "http" {
+        return refused(format!("`{}` is not encrypted, and what leads there is", shown(url)));
     }
     if repository.host() != url.host() && !reaches(repository, url) {
         return refused(format!("`{}` is this machine's own, or its cloud's", shown(url)));
@@ -237,8 +240,14 @@ mod tests {
         ];
         for (repository, url, allowed) in table {
             let (repository, to) = (repository.parse().unwrap(), url.parse().unwrap());
-            assert_eq!(guard(&repository, &to).is_ok(), allowed, "{url}");
+            assert_eq!(guard(&repository, &repository, &to).is_ok(), allowed, "{url}");
         }
+        // Nor does it get worse on the way.
+        let url = |text: &str| text.parse::<Url>().unwrap();
+        let repository = url("http://charts.example.com");
+        let (secure, plain) = (url("https://files.example.com"), url("http://files.example.com"));
+        assert!(guard(&repository, &repository, &secure).is_ok());
+        assert!(guard(&repository, &secure, &plain).is_err());
     }
 
     #[test]
