@@ -73,6 +73,9 @@ pub struct Bearer {
     /// Tokens that are good for everything without having been issued: what a user was given out
     /// of band.
     pub preissued: Vec<String>,
+    /// A token of Azure's that is exchanged for the first user's identity token at `/oauth2/exchange`
+    /// (<https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md>).
+    pub exchanged: Option<String>,
 }
 
 impl Default for Bearer {
@@ -91,6 +94,7 @@ impl Default for Bearer {
             first_scope_only: false,
             service: "testkit".to_owned(),
             preissued: Vec::new(),
+            exchanged: None,
         }
     }
 }

@@ -98,7 +98,7 @@ impl KeyService {
 
     /// Google's interface, with its token service and its metadata server.
     pub fn google(&self) -> Router {
-        google::router(self.clone()).merge(tokens::google())
+        google::router(self.clone()).merge(tokens::google(self.service_account.clone()))
     }
 
     /// Azure's interface, with its token service and its metadata service.

@@ -5,6 +5,7 @@
 mod deadline;
 mod doctor;
 mod documents;
+mod doors;
 mod drift;
 mod ecr_sync;
 mod help;

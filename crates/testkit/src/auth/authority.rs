@@ -90,7 +90,9 @@ impl Authority {
 
     /// The path of the token endpoint, if the registry itself has it.
     fn own_token_path(&self) -> Option<&str> {
-        self.bearer().filter(|bearer| bearer.realm == Realm::Own).map(|bearer| bearer.path.as_str())
+        self.bearer()
+            .filter(|bearer| bearer.realm != Realm::OtherPort)
+            .map(|bearer| bearer.path.as_str())
     }
 
     fn check(&self, request: &Parts) -> Result<(), Refusal> {
@@ -211,7 +213,9 @@ pub(crate) async fn guard(
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let allowed = if authority.own_token_path() == Some(parts.uri.path()) {
+    let allowed = if authority.own_token_path() == Some(parts.uri.path())
+        || (parts.uri.path() == super::endpoint::EXCHANGE && authority.own_token_path().is_some())
+    {
         Ok(())
     } else {
         authority.check(&parts)

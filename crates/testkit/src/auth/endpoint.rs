@@ -4,7 +4,7 @@
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::request::Parts;
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -14,15 +14,19 @@ use super::scope::Scope;
 use super::{Bearer, TokenField, User};
 use crate::answer;
 
+/// Where Azure's registries exchange a token of Azure's for one of their own.
+pub(super) const EXCHANGE: &str = "/oauth2/exchange";
+
 /// The longest form that is read, in bytes.
 const FORM_LIMIT: usize = 64 * 1024;
 
 /// The token endpoint of this authority; nothing where it issues no tokens.
 pub(crate) fn router(authority: &Authority) -> Router {
     match authority.bearer() {
-        Some(bearer) => {
-            Router::new().route(&bearer.path, get(token).post(token)).with_state(authority.clone())
-        }
+        Some(bearer) => Router::new()
+            .route(&bearer.path, get(token).post(token))
+            .route(EXCHANGE, post(exchange))
+            .with_state(authority.clone()),
         None => Router::new(),
     }
 }
@@ -38,6 +42,23 @@ async fn token(State(authority): State<Authority>, request: Request) -> Response
         oauth2(&authority, bearer, &fields(&form))
     } else {
         simple(&authority, bearer, &parts)
+    }
+}
+
+/// Azure's exchange of one of its tokens for one of the registry's.
+async fn exchange(State(authority): State<Authority>, form: axum::body::Bytes) -> Response {
+    let fields = fields(&form);
+    let known = authority.bearer().and_then(|bearer| {
+        let asked = field(&fields, "access_token").filter(|token| {
+            field(&fields, "grant_type") == Some("access_token")
+                && field(&fields, "service").is_some()
+                && bearer.exchanged.as_deref() == Some(*token)
+        });
+        asked.and(bearer.users.first()?.identity_token.clone())
+    });
+    match known {
+        Some(token) => answer::json(StatusCode::OK, json!({ "refresh_token": token }).to_string()),
+        None => refusal(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Who gives tokens: the clouds' token services and what their machines have at hand.
 
+use std::sync::Arc;
+
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use axum::extract::Path;
 use axum::response::Response;
@@ -13,11 +15,17 @@ use serde_json::{Value, json};
 use super::{KeyService, Pair, pairs};
 use crate::answer;
 
+/// What Azure's tokens are for: vaults, and registries (Azure SDK for Go, `azcontainerregistry`).
+const AUDIENCES: [&str; 2] = ["https://vault.azure.net", "https://containerregistry.azure.net"];
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
-pub(super) fn google() -> Router {
+pub(super) fn google(account: Option<Arc<Pair>>) -> Router {
     Router::new()
-        .route("/token", post(google_token))
+        .route("/token", post(move |body| google_token(account.clone(), body)))
+        .route(
+            "/v1/projects/-/serviceAccounts/robot@p.iam.gserviceaccount.com:generateAccessToken",
+            post(impersonate),
+        )
         .route("/impersonate", post(impersonate))
         .route("/subject", get(subject))
         .route("/computeMetadata/v1/instance/service-accounts/default/token", get(google_machine))
@@ -40,9 +48,14 @@ pub(super) fn is_signed_by(token: &str, account: &Pair) -> bool {
     claims["scope"] == SCOPE && key.verify(message.as_bytes(), &decoded(signature)).is_ok()
 }
 
-/// A refresh token (RFC 6749, section 6), or a workload's token (RFC 8693).
-async fn google_token(body: Bytes) -> Response {
+/// A refresh token (RFC 6749, section 6), a workload's token (RFC 8693), or what a service account has
+/// signed (<https://developers.google.com/identity/protocols/oauth2/service-account#httprest>).
+async fn google_token(account: Option<Arc<Pair>>, body: Bytes) -> Response {
     let form = pairs(&body);
+    let assertion = form.get("assertion").map(String::as_str).unwrap_or_default();
+    let signed = form.get("grant_type").map(String::as_str)
+        == Some("urn:ietf:params:oauth:grant-type:jwt-bearer")
+        && account.is_some_and(|account| is_signed_by(assertion, &account));
     let is = |name: &str, value: &str| form.get(name).is_some_and(|found| found == value);
     let refreshed = is("grant_type", "refresh_token")
         && is("refresh_token", KeyService::SECRET)
@@ -54,7 +67,7 @@ async fn google_token(body: Bytes) -> Response {
         && is("requested_token_type", "urn:ietf:params:oauth:token-type:access_token")
         && is("audience", "//iam.googleapis.com/pool")
         && is("scope", SCOPE);
-    token(refreshed || exchanged, &json!(3600))
+    token(refreshed || exchanged || signed, &json!(3600))
 }
 
 async fn impersonate(headers: HeaderMap, body: Bytes) -> Response {
@@ -90,26 +103,26 @@ async fn azure_token(Path(tenant): Path<String>, body: Bytes) -> Response {
     let is_right = tenant == "tenant"
         && is("grant_type", "client_credentials")
         && is("client_id", "id")
-        && is("scope", "https://vault.azure.net/.default");
+        && AUDIENCES.iter().any(|audience| is("scope", &format!("{audience}/.default")));
     token(is_client && is_right, &json!(3600))
 }
 
 async fn azure_machine(uri: Uri, headers: HeaderMap) -> Response {
     let is_asked_right = headers.get("metadata").is_some_and(|value| value == "true");
     // The metadata service says numbers in texts.
-    token(is_asked_right && is_for_vaults(&uri, "2018-02-01"), &json!("3600"))
+    token(is_asked_right && is_asked_for(&uri, "2018-02-01"), &json!("3600"))
 }
 
 async fn app_service(uri: Uri, headers: HeaderMap) -> Response {
     let is_asked_right =
         headers.get("x-identity-header").is_some_and(|value| *value == KeyService::SECRET);
-    token(is_asked_right && is_for_vaults(&uri, "2019-08-01"), &json!("3600"))
+    token(is_asked_right && is_asked_for(&uri, "2019-08-01"), &json!("3600"))
 }
 
-fn is_for_vaults(uri: &Uri, version: &str) -> bool {
+fn is_asked_for(uri: &Uri, version: &str) -> bool {
     let query = pairs(uri.query().unwrap_or_default().as_bytes());
     let is = |name: &str, value: &str| query.get(name).is_some_and(|found| found == value);
-    is("resource", "https://vault.azure.net") && is("api-version", version)
+    AUDIENCES.iter().any(|audience| is("resource", audience)) && is("api-version", version)
 }
 
 fn token(is_granted: bool, expires_in: &Value) -> Response {
