@@ -215,7 +215,7 @@ impl RepositoryClient {
     }
 
     fn get_blob(&self, url: Url) -> Request {
-        Request::new(Method::GET, url, self.pull()).following().bulk()
+        Request::new(Method::GET, url, self.pull()).following().bulk().once_if(self.is_mirror)
     }
 }
 

@@ -145,8 +145,11 @@ impl RepositoryClient {
         selector: &Selector,
     ) -> Result<Answer, Failure> {
         let url = self.url(&format!("manifests/{selector}")).await?;
-        let request =
-            Request::new(method, url, self.pull()).header(ACCEPT, accepted()).following().pulling();
+        let request = Request::new(method, url, self.pull())
+            .header(ACCEPT, accepted())
+            .following()
+            .pulling()
+            .once_if(self.is_mirror);
         self.endpoint.call(&request, MANIFEST_SIZE_LIMIT).await
     }
 

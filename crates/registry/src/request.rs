@@ -65,6 +65,11 @@ impl Request {
         self
     }
 
+    /// For a mirror: the registry itself is asked soon after, and is as good.
+    pub(crate) fn once_if(self, is_mirror: bool) -> Self {
+        if is_mirror { self.once() } else { self }
+    }
+
     pub(crate) fn patient(mut self) -> Self {
         self.patient = true;
         self
