@@ -7,6 +7,8 @@
 //! of the crate `ecr`; the testkit has the servers that no one else has. Suites need more than Rust, so every test is `#[ignore]`d:
 //! (`keyless`): those are the crate `signing`'s business, and the testkit has the servers that no one else
 //! has; and for charts (`charts_crate`), where what the crate makes is compared with what helm makes. Suites need more than Rust, so every test is `#[ignore]`d:
+//! (`keyless`) and the registry behind a cloud's host name (`doors`): those are the crate `signing`'s business, and the testkit has the servers that no one else
+//! has. Suites need more than Rust, so every test is `#[ignore]`d:
 //!
 //! ```sh
 //! tests/tools/install
@@ -32,6 +34,7 @@ mod listening;
 mod log;
 mod process;
 mod server;
+mod service;
 mod tools;
 mod workbench;
 
@@ -44,4 +47,5 @@ pub use listening::Listening;
 pub use log::Request;
 pub use process::{Output, Process, Running};
 pub use server::{Kind, Server, Settings};
+pub use service::Service;
 pub use workbench::{PASSWORD, USER, Workbench};

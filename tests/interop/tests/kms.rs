@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use interop::{Listening, Workbench};
+use interop::{Service as Running, Workbench};
 use serde_json::Value;
 use testkit::{KeyService, KeyType, Registry};
 
