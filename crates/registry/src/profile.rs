@@ -113,8 +113,8 @@ const PROFILES: [Profile; 15] = [
         children_come_late: true,
         referrers: ReferrersApi::Present,
         login: Some(
-            "ECR's passwords are good for 12 hours: use docker-credential-ecr-login, or \
-             `aws ecr get-login-password`",
+            "credentials of AWS that may ecr:GetAuthorizationToken are enough; a password of \
+             `aws ecr get-login-password` is good for 12 hours",
         ),
         missing_repository: Some(
             "ECR creates no repository on push: create it first, or set up a repository creation \
@@ -143,7 +143,9 @@ const PROFILES: [Profile; 15] = [
         hosts: &["*.pkg.dev", "gcr.io", "*.gcr.io"],
         chunks: false,
         lists_digests: true,
-        login: Some("use `gcloud auth configure-docker`, or a key file with the user `_json_key`"),
+        login: Some(
+            "set GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`",
+        ),
         missing_repository: Some("create the Artifact Registry repository first"),
         rate_limited: Some(
             "Google limits requests per project and minute: set `rate` for this registry, or raise \
@@ -190,7 +192,9 @@ const PROFILES: [Profile; 15] = [
         kind: RegistryKind::Acr,
         hosts: &["*.azurecr.io", "*.azurecr.cn", "*.azurecr.us"],
         referrers: ReferrersApi::Present,
-        login: Some("use `az acr login`, docker-credential-acr-env, or a token of the registry"),
+        login: Some(
+            "use a managed or a workload identity, a client secret, or a token of the registry",
+        ),
         ..OTHER
     },
     // (goharbor/harbor#12192)
