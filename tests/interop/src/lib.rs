@@ -2,13 +2,10 @@
 //!
 //! A suite lies in `tests/`; it starts servers, makes images with buildah and mmdebstrap, runs the
 //! built `image-syncer` binary as a user does, and asks crane, skopeo, umoci and regctl what came of it.
-//! Nothing here uses a crate of the project, but for keys in key services (`kms`) and keyless signatures
-//! (`keyless`), which are the crate `signing`'s business, and repositories of ECR (`ecr`), which are that
-//! of the crate `ecr`; the testkit has the servers that no one else has. Suites need more than Rust, so every test is `#[ignore]`d:
-//! (`keyless`): those are the crate `signing`'s business, and the testkit has the servers that no one else
-//! has; and for charts (`charts_crate`), where what the crate makes is compared with what helm makes. Suites need more than Rust, so every test is `#[ignore]`d:
-//! (`keyless`) and the registry behind a cloud's host name (`doors`): those are the crate `signing`'s business, and the testkit has the servers that no one else
-//! has. Suites need more than Rust, so every test is `#[ignore]`d:
+//! Nothing here uses a crate of the project, but for keys in key services (`kms`), keyless signatures
+//! (`keyless`), repositories of ECR (`ecr`) and charts (`charts_crate`), which are judged beside what
+//! others make of the same; the testkit has the servers that no one else has, and the registry behind a
+//! cloud's host name (`doors`). Suites need more than Rust, so every test is `#[ignore]`d:
 //!
 //! ```sh
 //! tests/tools/install
@@ -34,7 +31,6 @@ mod listening;
 mod log;
 mod process;
 mod server;
-mod service;
 mod tools;
 mod workbench;
 
@@ -47,5 +43,4 @@ pub use listening::Listening;
 pub use log::Request;
 pub use process::{Output, Process, Running};
 pub use server::{Kind, Server, Settings};
-pub use service::Service;
 pub use workbench::{PASSWORD, USER, Workbench};

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use interop::{Run, Service, Workbench};
+use interop::{Listening, Run, Workbench};
 use serde_json::Value;
 use testkit::{Auth, Registry, image};
 
@@ -16,7 +16,7 @@ const TOKEN: &str = "123456789012-auth-token";
 
 struct Aws {
     bench: Workbench,
-    moto: Service,
+    moto: Listening,
     secrets: Value,
 }
 
@@ -28,7 +28,7 @@ impl Aws {
             .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"])
             .env("PYTHONUNBUFFERED", "1")
             .env("MOTO_RECORDER_FILEPATH", bench.folder().join("asked"));
-        let moto = Service::start(command);
+        let moto = Listening::start(command);
         let secrets = serde_json::from_str(&doors(&bench, "make", &moto)).unwrap();
         Some(Self { bench, moto, secrets })
     }
@@ -68,7 +68,7 @@ impl Aws {
     }
 }
 
-fn doors(bench: &Workbench, what: &str, moto: &Service) -> String {
+fn doors(bench: &Workbench, what: &str, moto: &Listening) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/key-services/moto_doors.py");
     bench.tool(PYTHON).args([script.to_str().unwrap(), what, &moto.url]).succeed()
 }

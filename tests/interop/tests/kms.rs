@@ -10,7 +10,6 @@ use std::process::{Command, Stdio};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use interop::{Listening, Workbench};
-use interop::{Service as Running, Workbench};
 use serde_json::Value;
 use testkit::{KeyService, KeyType, Registry};
 

@@ -80,10 +80,7 @@ async fn without_an_account_it_says_which_variables_it_needs() {
 async fn what_is_over_a_limit_of_aws_is_told_by_check() {
     let mut program = Program::new();
     program.variable("ECR_ACCOUNT_ID", "123456789012").variable("ECR_REGION", "us-east-1");
-    program.file(
-        "app.yaml",
-        "- name: app\n  lifecyclePolicy: { rules: [] }\n- name: bb\n",
-    );
+    program.file("app.yaml", "- name: app\n  lifecyclePolicy: { rules: [] }\n- name: bb\n");
     assert_done!(program.run(&["check", "app.yaml"]).await);
     let run = program.run(&["sync", "--config", "app.yaml"]).await;
     assert_eq!(run.code, Some(2), "{run}");
