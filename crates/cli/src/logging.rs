@@ -52,11 +52,12 @@ pub(crate) fn begin(logging: Logging, terminal: &Terminal, progress: Option<Arc<
 }
 
 /// Own events from the level on. Of other crates only what is wrong, whatever the level: HTTP
-/// libraries show headers at `trace`, and headers hold credentials.
+/// libraries show headers at `trace`, and headers hold credentials. AWS's SDK warns of each place where
+/// it finds no credentials, with all of the answer; that there are none at all is said anyway.
 fn filter(level: LogLevel) -> EnvFilter {
     let others = LogLevel::Warn.min(level).directive();
     let own = OWN.map(|name| format!("{name}={}", level.directive())).join(",");
-    EnvFilter::new(format!("{others},{own}"))
+    EnvFilter::new(format!("{others},aws_config=error,{own}"))
 }
 
 /// Writes whole events to standard error while the bars are out of the way.

@@ -365,6 +365,13 @@ pub(crate) fn target_hosts(wanted: &[Wanted], selections: &[TagSelection]) -> BT
     of_tags.chain(of_selections).filter_map(host).cloned().collect()
 }
 
+/// The registries of the sources.
+pub(crate) fn source_hosts(wanted: &[Wanted], selections: &[TagSelection]) -> BTreeSet<Host> {
+    let of_tags = wanted.iter().map(|item| &item.source.location);
+    let of_selections = selections.iter().map(|one| &one.source);
+    of_tags.chain(of_selections).filter_map(host).cloned().collect()
+}
+
 fn host(location: &Location) -> Option<&Host> {
     match location {
         Location::Registry { host, .. } => Some(host),

@@ -88,6 +88,15 @@ mod tests {
         assert!(long.repository(&"library/nginx".parse().unwrap()).is_err());
     }
 
+    proptest::proptest! {
+        #[test]
+        fn what_is_read_is_written_the_same_and_nothing_panics(text in "[a-z0-9.:/A_-]{0,30}") {
+            if let Ok(mirror) = text.parse::<Mirror>() {
+                proptest::prop_assert_eq!(mirror.to_string().parse(), Ok(mirror));
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_mirror_is_refused() {
         for input in ["", "/a", "mirror.example//a", "mirror.example/A", "m.example:0", "https://m"]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use oci::Host;
 use report::ExitStatus;
 use sync::Mode;
 use syncfile::{Defaults, Diagnostics, Input, Loaded};
@@ -68,7 +69,24 @@ impl List<'_> {
         selections.extend(charts::selections(&sync_file, &signatures)?);
         let target_hosts = wiring::target_hosts(&wanted, &selections);
         let login_hosts = wiring::login_hosts(&list.prefixes, &target_hosts);
-        if login.is_some() || Logins::of(context.environment)?.target.is_some() {
+        let logins = Logins::of(context.environment)?;
+        if logins.source.is_some() {
+            let sources = wiring::source_hosts(&wanted, &selections);
+            let without_own = |host: &&Host| {
+                sync_file.registries.get(*host).is_none_or(|entry| entry.auth.is_none())
+            };
+            let shown: Vec<String> =
+                sources.iter().filter(without_own).map(ToString::to_string).collect();
+            if shown.len() > 1 {
+                context.warn(&format!(
+                    "the user and password of the sources are shown to each of {} that asks for a \
+                     login; give those that they are not for an `auth` of their own, such as \
+                     `anonymous`",
+                    shown.join(", ")
+                ));
+            }
+        }
+        if login.is_some() || logins.target.is_some() {
             for host in target_hosts.difference(&login_hosts) {
                 context.warn(&format!(
                     "the credential given for the target is not shown to {host}, which is the host \

@@ -144,7 +144,8 @@ async fn azure_exchanges_its_token_for_one_of_the_registry() {
 
 #[tokio::test]
 async fn variables_of_platforms_are_for_their_own_registries() {
-    let ways: [(&str, &str, &[(&str, &str)]); 4] = [
+    type Variables<'a> = &'a [(&'a str, &'a str)];
+    let ways: [(&str, &str, Variables<'_>); 4] = [
         ("ghcr.io", "octocat", &[("GITHUB_TOKEN", "hunter2\n"), ("GITHUB_ACTOR", "octocat")]),
         ("de.icr.io", "iamapikey", &[("IBMCLOUD_API_KEY", "hunter2")]),
         (
@@ -221,6 +222,7 @@ async fn a_login_is_read_from_files_that_kubernetes_mounts() {
 #[tokio::test]
 async fn a_pair_is_for_all_registries_of_its_side() {
     let (source, other) = (known("reader", "hunter2").await, known("robot", "hunter2").await);
+    let second = known("reader", "hunter2").await;
     let target = Registry::builder().auth(Auth::basic("writer", "hunter2")).start().await;
     let mut program = Program::new();
     program
@@ -233,15 +235,21 @@ async fn a_pair_is_for_all_registries_of_its_side() {
         "images.yaml",
         format!(
             "registries: {{ \"{other}\": {{ auth: {{ username: robot, password: {{ file: robot }} }} }} }}\n\
-             images: [{{ source: \"{source}/team/app:1\" }}, {{ source: \"{other}/team/app:1\" }}]\n",
+             images: [{{ source: \"{source}/team/app:1\" }}, {{ source: \"{other}/team/app:1\" }},\n\
+             {{ source: \"{second}/team/app:1\" }}]\n",
             source = source.host(),
             other = other.host(),
+            second = second.host(),
         ),
     );
     let prefix = format!("{}/mirror/", target.host());
     let done = program.run(&["-i", "images.yaml", "-r", &prefix, "--debug"]).await;
     assert_eq!(done.code, Some(0), "{done}");
     assert!(!done.to_string().contains("hunter2"), "{done}");
+
+    let several = "the user and password of the sources are shown to each of";
+    assert!(done.stderr.contains(several), "{done}");
+    assert!(!done.stderr.contains(&format!("{}, ", other.host())), "it has its own: {done}");
 
     // A list that others may edit cannot have the pair sent anywhere.
     let catcher = known("writer", "hunter2").await;

@@ -41,13 +41,16 @@ pub struct AssumedRole {
 #[derive(Debug, Default)]
 pub struct Identity {
     settings: IdentitySettings,
-    chain: OnceCell<SdkConfig>,
+    /// For who says the region.
+    somewhere: OnceCell<SdkConfig>,
+    /// With the region of the environment; where that says none, the machine is asked.
+    here: OnceCell<SdkConfig>,
 }
 
 impl Identity {
     /// An identity that is looked for when it is first needed.
     pub fn new(settings: IdentitySettings) -> Self {
-        Self { settings, chain: OnceCell::new() }
+        Self { settings, ..Self::default() }
     }
 
     /// The configuration for a client of a service in a region; without one, in the region of the
@@ -57,7 +60,8 @@ impl Identity {
     /// # Errors
     /// No HTTP client can be made. That nobody knows who we are is found out by the first request.
     pub async fn config(&self, region: Option<&str>, fips: bool) -> Result<SdkConfig, CloudError> {
-        let chain = self.chain.get_or_try_init(|| chain(&self.settings)).await?;
+        let kept = if region.is_some() { &self.somewhere } else { &self.here };
+        let chain = kept.get_or_try_init(|| chain(&self.settings, region)).await?;
         let mut config = chain.to_builder();
         if let Some(region) = region {
             config = config.region(Region::new(region.to_owned()));
@@ -78,12 +82,15 @@ impl Identity {
     }
 }
 
-async fn chain(settings: &IdentitySettings) -> Result<SdkConfig, CloudError> {
+async fn chain(settings: &IdentitySettings, region: Option<&str>) -> Result<SdkConfig, CloudError> {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(10))
         .operation_attempt_timeout(Duration::from_secs(30))
         .build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts);
+    if let Some(region) = region {
+        loader = loader.region(Region::new(region.to_owned()));
+    }
     if let Some(profile) = &settings.profile {
         loader = loader.profile_name(profile);
     }
