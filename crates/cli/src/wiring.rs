@@ -29,7 +29,8 @@ pub(crate) struct Clients {
     pub(crate) target: Client,
     /// How servers are reached that are read from and are no registries.
     pub(crate) web: Settings,
-    /// Who we are at sources.
+    /// Who we are where that was said or stored for the very host. The pair of a side is not in it: a web
+    /// server is shown a login without asking for one.
     pub(crate) credentials: Credentials,
 }
 
@@ -55,17 +56,17 @@ impl Clients {
         let given = of_registries(peers, &logins, environment)?;
         let target = with_login(given.clone(), peers, &logins);
         let source = match logins.source {
-            Some(login) => given.for_all(login),
-            None => given,
+            Some(login) => given.clone().for_all(login),
+            None => given.clone(),
         };
         let proxy =
             logins.proxy.map(|proxy| Mirror { host: proxy.host, prefix: Some(proxy.prefix) });
         let reads = Side::Source { proxy };
         Ok(Self {
-            source: client(peers.registries, &reads, limits, source.clone())?,
+            source: client(peers.registries, &reads, limits, source)?,
             target: client(peers.registries, &Side::Target { writes }, limits, target)?,
             web: settings(peers.registries, &reads, limits),
-            credentials: source,
+            credentials: given,
         })
     }
 }
