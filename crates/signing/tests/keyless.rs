@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use oci::Digest;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use signing::bundle::SIGNATURE_PREDICATE_TYPE;
+use signing::bundle::{Envelope, SIGNATURE_PREDICATE_TYPE};
 use signing::keyless::{
     Check, Expected, Identity, InvalidTrustedRoot, Refusal, TrustedRoot, VerifiedIdentity,
     verify_bundle, verify_envelope, verify_layer,
@@ -338,7 +338,7 @@ fn an_envelope_of_the_first_form_is_judged_as_a_bundle_is() {
     let attached = Layer::read("envelope.json");
     let judge = |attached: &Layer, digest, root: &str, predicate| {
         check(verify_envelope(
-            attached.payload.as_bytes(),
+            &Envelope::parse(attached.payload.as_bytes()).unwrap(),
             &attached.annotations,
             &digest,
             &self::root(root),

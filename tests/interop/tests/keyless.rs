@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use interop::{Kind, Layout, Server, Workbench};
 use serde_json::{Value, json};
+use signing::bundle::Envelope;
 use signing::bundle::SIGNATURE_PREDICATE_TYPE;
 use signing::keyless::{
     Expected, Identity, TrustedRoot, verify_bundle, verify_envelope, verify_layer,
@@ -374,7 +375,7 @@ fn envelopes_of_the_first_form() {
         let arguments = ["verify-attestation", "--offline", "--type", ATTESTATION];
         let cosign = setting.cosign(&arguments, &repository, question);
         let ours = verify_envelope(
-            envelope["payload"].as_str().unwrap().as_bytes(),
+            &Envelope::parse(envelope["payload"].as_str().unwrap().as_bytes()).unwrap(),
             &serde_json::from_value(envelope["annotations"].clone()).unwrap(),
             &image.digest().parse().unwrap(),
             &question.root(),

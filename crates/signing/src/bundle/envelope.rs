@@ -49,6 +49,11 @@ impl Envelope {
         serde_json::from_slice::<Written>(text).map_err(BundleError::Shape)?.try_into()
     }
 
+    /// The envelope as a bundle has it.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        serde_json::json!(Written::from(self))
+    }
+
     /// The type of predicate, where the payload is an in-toto statement.
     pub fn predicate_type(&self) -> Option<String> {
         Some(self.statement()?.predicate_type().to_owned())

@@ -15,6 +15,7 @@ use sigstore_verify::types::{Artifact, DerCertificate};
 use super::{
     Check, Identity, Refusal, TrustedRoot, VerifiedIdentity, allow, parse, verify, verify_statement,
 };
+use crate::bundle::Envelope;
 use crate::simple_signing::SignatureLayer;
 
 const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
@@ -54,20 +55,21 @@ pub fn verify_layer(
     }
 }
 
-/// Judges a layer below `.att`, an envelope, as [`verify_bundle`](super::verify_bundle) does.
+/// Judges a layer below `.att`, an envelope, as [`verify_bundle`](super::verify_bundle) does. The log
+/// of before bundles names the payload and its signatures, so it does not matter how the envelope around
+/// them is written.
 ///
 /// # Errors
 /// The first check that failed.
 pub fn verify_envelope(
-    envelope: &[u8],
+    envelope: &Envelope,
     annotations: &BTreeMap<String, String>,
     digest: &Digest,
     trusted_root: &TrustedRoot,
     identities: &[Identity],
     predicate_type: &str,
 ) -> Result<VerifiedIdentity, Refusal> {
-    let envelope = serde_json::from_slice(envelope).map_err(|error| malformed("it", &error))?;
-    let bundle = bundle("dsseEnvelope", &envelope, annotations, trusted_root)?;
+    let bundle = bundle("dsseEnvelope", &envelope.to_json(), annotations, trusted_root)?;
     verify_statement(&parse(&bundle)?, digest, trusted_root, identities, predicate_type)
 }
 

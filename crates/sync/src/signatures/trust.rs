@@ -116,9 +116,14 @@ impl Trusted<'_> {
                 identities,
                 predicate_type,
             ),
-            // cosign's attestations of before bundles carry their certificates in annotations, which
-            // the library does not read.
-            Evidence::Envelope { .. } => return Err(refusal.to_string()),
+            Evidence::Envelope { envelope, annotations } => keyless::verify_envelope(
+                envelope,
+                annotations,
+                digest,
+                trusted_root,
+                identities,
+                predicate_type,
+            ),
         };
         match (verified, self.keys.is_empty()) {
             (Ok(identity), _) => Ok(identity.signer.to_string()),
@@ -162,4 +167,66 @@ fn signed_by(
         Some(format!("{digest} has no attestation `{wanted}` by somebody trusted{why}"))
     });
     lacking.map_or(Ok(by), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use signing::bundle::Envelope;
+    use signing::keyless::{Expected, Identity, TrustedRoot};
+    use signing::simple_signing::{SIGNATURE_ANNOTATION, SignatureLayer};
+
+    use super::*;
+
+    const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
+    const SUBJECT: &str =
+        "https://github.com/example/app/.github/workflows/release.yml@refs/tags/v1";
+
+    /// What crate `signing` tests its own verdicts with.
+    macro_rules! sample {
+        ($name:literal) => {
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../signing/tests/keyless/", $name)
+        };
+    }
+
+    /// A layer of cosign's tags: its content and annotations.
+    fn layer(text: &str) -> (String, BTreeMap<String, String>) {
+        let layer: serde_json::Value = serde_json::from_str(text).unwrap();
+        let annotations = layer["annotations"].as_object().unwrap().iter();
+        let annotations = annotations.map(|(name, value)| {
+            let value = value.as_str().unwrap();
+            (name.clone(), value.to_owned())
+        });
+        (layer["payload"].as_str().unwrap().to_owned(), annotations.collect())
+    }
+
+    /// Both under cosign's tags, as keyless signing was before bundles.
+    #[test]
+    fn an_identity_vouches_for_attestations_under_the_tag_too() {
+        let digest: Digest = format!("sha256:{}", "a".repeat(64)).parse().unwrap();
+        let (payload, annotations) = layer(include_str!(sample!("layer.json")));
+        let signature = annotations.get(SIGNATURE_ANNOTATION).cloned();
+        let signature = SignatureLayer { payload: payload.into(), signature, annotations };
+        let (envelope, annotations) = layer(include_str!(sample!("envelope.json")));
+        let envelope = Envelope::parse(envelope.as_bytes()).unwrap();
+        let attestation = Evidence::Envelope { envelope, annotations };
+        let found =
+            Found { evidence: vec![Evidence::Layer(signature), attestation], ..Found::default() };
+        let judged = |subject: &str, wanted: &str| {
+            let keyless = Keyless {
+                trusted_root: TrustedRoot::read(sample!("trusted_root.json").as_ref()).unwrap(),
+                identities: vec![Identity {
+                    issuer: Expected::exact("https://token.actions.githubusercontent.com").unwrap(),
+                    subject: Expected::exact(subject).unwrap(),
+                }],
+            };
+            let trusted = Trusted { keys: Vec::new(), keyless: Some(&keyless) };
+            signed_by(&found, digest, &trusted, &[wanted.to_owned()])
+        };
+        assert!(judged(SUBJECT, PROVENANCE).unwrap().contains(SUBJECT));
+        let lacking = judged(SUBJECT, "https://cyclonedx.org/bom").unwrap_err();
+        assert!(lacking.contains("no attestation `https://cyclonedx.org/bom`"), "{lacking}");
+        assert!(judged("somebody@example.com", PROVENANCE).is_err());
+    }
 }
