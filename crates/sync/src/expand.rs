@@ -17,8 +17,7 @@ use tokio::time::Instant;
 use crate::engine::{Engine, Stop, not_walked};
 use crate::place::{Place, Places};
 use crate::{
-    Choice, Class, Event, Failure, ItemReport, Origin, Outcome, RunReport, Side, TagSelection,
-    Wanted, Wish,
+    Choice, Class, Event, Failure, ItemReport, Outcome, RunReport, Side, TagSelection, Wanted, Wish,
 };
 
 type Lists = HashMap<Asked, Result<Listed, Failure>>;
@@ -254,18 +253,24 @@ fn is_in(range: &Range, tag: &Tag) -> bool {
     version.parse().is_ok_and(|version| range.holds_semver(&version))
 }
 
-/// What every target tag is wanted from; where that is not one source, nothing is written to it.
+/// What every target tag is to hold; where that is not one thing, nothing is written to it.
 fn settle_targets(items: Vec<Item>) -> Vec<Item> {
-    let mut sources: HashMap<Target, Vec<(Source, Option<Origin>)>> = HashMap::new();
+    let mut wishes: HashMap<Target, Vec<Wanted>> = HashMap::new();
+    let mut named: HashSet<Target> = HashSet::new();
     let mut once = Vec::with_capacity(items.len());
     for item in items {
         if let Item::Wanted(wanted, selection) = &item {
-            let sources = sources.entry(wanted.target.clone()).or_default();
-            let is_known = sources.iter().any(|(known, _)| is_same_tag(known, &wanted.source));
-            if is_known && selection.is_some() {
+            if selection.is_none() {
+                named.insert(wanted.target.clone());
+            }
+            // What is named is so on purpose: how it is wanted there goes before what rules say.
+            let is_named = named.contains(&wanted.target);
+            let wishes = wishes.entry(wanted.target.clone()).or_default();
+            let mut known = wishes.iter().filter(|known| is_same_tag(known, wanted));
+            if selection.is_some() && known.any(|known| is_named || is_alike(known, wanted)) {
                 continue;
             }
-            sources.push((wanted.source.clone(), wanted.origin.clone()));
+            wishes.push(wanted.clone());
         }
         once.push(item);
     }
@@ -276,13 +281,13 @@ fn settle_targets(items: Vec<Item>) -> Vec<Item> {
             Item::Wanted(wanted, Some(_)) => Some(&wanted.target),
             _ => None,
         })
-        .filter(|target| sources.get(target).is_some_and(|sources| sources.len() > 1))
+        .filter(|target| wishes.get(target).is_some_and(|wishes| wishes.len() > 1))
         .cloned()
         .collect();
     let settled = once.into_iter().map(|item| match item {
         Item::Wanted(wanted, _) if conflicts.contains(&wanted.target) => {
-            let sources = sources.get(&wanted.target).map(Vec::as_slice).unwrap_or_default();
-            let failure = wanted_twice(&wanted.target, sources);
+            let wishes = wishes.get(&wanted.target).map(Vec::as_slice).unwrap_or_default();
+            let failure = wanted_twice(&wanted.target, wishes);
             let mut report = ItemReport::new(Arc::new(wanted), Outcome::Failed);
             report.fail(failure);
             Item::Ended(report)
@@ -293,22 +298,39 @@ fn settle_targets(items: Vec<Item>) -> Vec<Item> {
 }
 
 /// Whether both are one tag of one repository, pinned or not.
-fn is_same_tag(one: &Source, other: &Source) -> bool {
-    let tag = one.selection.tag();
-    one.location == other.location && tag.is_some() && tag == other.selection.tag()
+fn is_same_tag(one: &Wanted, other: &Wanted) -> bool {
+    let tag = one.source.selection.tag();
+    one.source.location == other.source.location
+        && tag.is_some()
+        && tag == other.source.selection.tag()
 }
 
-fn wanted_twice(target: &Target, sources: &[(Source, Option<Origin>)]) -> Failure {
-    let sources: Vec<String> = sources
+/// Whether as much is wanted of both, signed in the same way.
+fn is_alike(one: &Wanted, other: &Wanted) -> bool {
+    (&one.extent, &one.signatures) == (&other.extent, &other.signatures)
+}
+
+fn wanted_twice(target: &Target, wishes: &[Wanted]) -> Failure {
+    let sources: Vec<String> = wishes
         .iter()
-        .map(|(source, origin)| match origin {
+        .map(|Wanted { source, origin, .. }| match origin {
             Some(origin) => format!("`{source}` ({origin})"),
             None => format!("`{source}`"),
         })
         .collect();
-    let message = format!("`{target}` is wanted from several sources: {}", sources.join(", "));
+    let is_same = |same: fn(&Wanted, &Wanted) -> bool| {
+        wishes.iter().zip(wishes.iter().skip(1)).all(|(one, other)| same(one, other))
+    };
+    let (how, hint) = if !is_same(is_same_tag) {
+        ("wanted from several sources", "give another `destination`")
+    } else if !is_same(|one, other| one.extent == other.extent) {
+        ("wanted with different platforms", "give another `destination`")
+    } else {
+        ("to be signed in different ways", "say the same of `sign` and `key` in all")
+    };
+    let message = format!("`{target}` is {how}: {}", sources.join(", "));
     Failure::new(Side::Source, Class::Selection, message)
-        .with_hint("exclude the tag from all but one, or give another `destination`")
+        .with_hint(format!("exclude the tag from all but one, or {hint}"))
 }
 
 fn does_not_fit(selection: &TagSelection, rules: &Rules, error: &SelectionError) -> Failure {

@@ -2,7 +2,10 @@
 //! nothing of a doubtful tag is written.
 
 use oci::{Location, Reference};
-use sync::{Choice, Class, Event, Mode, Outcome, RunReport, TagSelection, Wish};
+use signing::KeyReference;
+use sync::{
+    Choice, Class, Event, Mode, Outcome, RunReport, SignWith, SignatureFormat, TagSelection, Wish,
+};
 use tagrules::{Latest, Rules};
 use testkit::{Fault, Registry, image, path};
 
@@ -213,6 +216,37 @@ async fn a_tag_that_is_named_or_selected_again_is_one_item_and_the_name_goes_fir
     assert!(matches!(&report.items[0].wanted, Wish::Tag(wanted) if **wanted == named));
     let report = rig.run_all(vec![renamed], selections()).await;
     assert_eq!(told(&rig, &report), ["tool:1.0 Failed", "tool:1.1 UpToDate", "tool:1.0 Failed"]);
+}
+
+/// The engine takes no side between two entries that both select a tag.
+#[tokio::test]
+async fn a_tag_that_is_selected_in_two_ways_fails_and_a_name_settles_it() {
+    let rig = Rig::new().await;
+    rig.offer_tags("tool", 1, "1.0 1.1").await;
+    let plain = || rig.selection("tool", semver("*"), "tool");
+    let mut signed = rig.selection("tool", semver("1.1"), "tool");
+    signed.signatures.sign = Some(SignWith {
+        key: KeyReference::File("mirror.key".into()),
+        format: SignatureFormat::Legacy,
+        recursively: false,
+        attest: false,
+    });
+    let platform = "linux/amd64".parse().unwrap();
+    let mut part = rig.selection("tool", semver("1.1"), "tool");
+    part.extent = oci::Extent::Image(platform);
+    for (other, how) in
+        [(&signed, "to be signed in different ways"), (&part, "wanted with different platforms")]
+    {
+        let report = rig.select(vec![plain(), other.clone()]).await;
+        assert_eq!(outcomes(&report).iter().filter(|one| **one == Outcome::Failed).count(), 2);
+        let failure = report.items[0].failure.clone().unwrap();
+        assert_eq!(failure.class, Class::Selection);
+        assert!(failure.message.contains(how), "{}", failure.message);
+        rig.assert_absent("tool", "1.1").await;
+    }
+    let named = rig.wish("tool:1.1", "tool:1.1");
+    let report = rig.run_all(vec![named], vec![plain(), signed, part]).await;
+    assert_eq!(told(&rig, &report), ["tool:1.1 Copied", "tool:1.0 UpToDate"]);
 }
 
 #[tokio::test]
