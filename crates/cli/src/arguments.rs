@@ -163,6 +163,8 @@ pub(crate) enum Format {
     Doctor,
     /// What `tags --output json` writes
     Tags,
+    /// What `sign --output json` and `verify-signature --output json` write
+    Signature,
 }
 
 /// Print a completion script for a shell

@@ -15,6 +15,7 @@ mod registries;
 mod repositories;
 #[cfg(test)]
 mod sample;
+mod signature;
 mod summary;
 mod table;
 mod tags;
@@ -31,6 +32,7 @@ pub use lines::Lines;
 pub use progress::Progress;
 pub use registries::{Pulls, RegistryUse, planned_pulls};
 pub use repositories::{RepositoryOutcome, RepositoryReport, ecr_summary, repositories};
+pub use signature::{SignatureDocument, SignatureVerdict, signature_schema};
 pub use summary::{View, summary};
 pub use tags::{
     TagEntry, TagRule, TagRules, TagsDocument, TagsSummary, tags_json_schema, tags_table,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{KeyArguments, LoginArguments, SignatureFormat};
+use super::{KeyArguments, LoginArguments, OutputFormat, SignatureFormat};
 use crate::environment::boolean;
 
 /// Sign one image that is in a registry or a folder
@@ -29,6 +29,9 @@ pub(crate) struct SignArguments {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = boolean, help_heading = "Signatures")]
     pub(crate) sign_recursively: Option<bool>,
+    /// Print a line for people (`table`) or JSON [default: table]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) output: Option<OutputFormat>,
     /// Reach registries as the `registries` of this sync file say; repeatable
     #[arg(short, long, value_name = "FILE")]
     pub(crate) images_file: Vec<PathBuf>,
@@ -39,7 +42,8 @@ pub(crate) struct SignArguments {
 /// Say whether one image has a signature that is valid and by whom it should be
 ///
 /// Looks at the digest that the reference has now, in both of cosign's forms, as a `verify` rule of a
-/// sync file does. Prints the digest where it is, and ends with code 5 where it is not.
+/// sync file does. Prints the digest where it is, and ends with code 5
+/// where it is not.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -72,6 +76,9 @@ pub(crate) struct VerifySignatureArguments {
     /// Demand an attestation of this predicate type too; repeatable
     #[arg(long, value_name = "TYPE")]
     pub(crate) attestation: Vec<String>,
+    /// Print a line for people (`table`) or JSON [default: table]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) output: Option<OutputFormat>,
     /// Reach registries as the `registries` of this sync file say; repeatable
     #[arg(short, long, value_name = "FILE")]
     pub(crate) images_file: Vec<PathBuf>,

@@ -19,6 +19,7 @@ pub(crate) fn execute(
         Format::Report => json(report::json_schema())?,
         Format::Doctor => json(report::diagnosis_schema())?,
         Format::Tags => json(report::tags_json_schema())?,
+        Format::Signature => json(report::signature_schema())?,
     };
     context.result(&format!("{}\n", schema.trim_end()))?;
     Ok(ExitStatus::Success)

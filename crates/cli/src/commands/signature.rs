@@ -5,17 +5,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use oci::{Host, Location, Reference, Selector};
-use report::ExitStatus;
+use report::{ExitStatus, SignatureDocument, SignatureVerdict};
 use signing::KeyReference;
 use signing::keyless::{Expected, Identity, InvalidExpectation, TrustedRoot};
 use sync::{
-    Demand, Engine, Event, Keyless, Mode, Options, SignWith, SignatureState, WantedSignatures,
+    Class, Demand, Engine, Event, Keyless, Mode, Options, SignWith, SignatureState,
+    WantedSignatures,
 };
 use syncfile::RegistryEntry;
 
 use super::doctor::registries;
 use super::sync::target_login;
-use crate::arguments::{LoginArguments, SignArguments, SigningArguments, VerifySignatureArguments};
+use crate::arguments::{
+    LoginArguments, OutputFormat, SignArguments, SigningArguments, VerifySignatureArguments,
+};
 use crate::environment::{self, Environment, Variable};
 use crate::error::CliError;
 use crate::run::Context;
@@ -36,6 +39,7 @@ pub(crate) async fn sign(
         attest: Some(false),
     };
     let signing = SigningSettings::new(&signing, context.environment)?.of_copy()?;
+    let output = output(typed.output, context)?;
     let with = signatures::sign_with(signing.ok_or_else(|| CliError::usage("there is no key"))?);
     let (location, selector) = image(&typed.reference)?;
     let asked = WantedSignatures { sign: Some(with), demands: Vec::new() };
@@ -45,11 +49,16 @@ pub(crate) async fn sign(
     let with: &SignWith = asked.sign.as_ref().ok_or_else(|| CliError::usage("there is no key"))?;
     let signed = engine.sign(&place.location, &place.selector, with).await;
     let (digest, state) = signed.map_err(|failure| CliError::of(&failure))?;
-    let done = match state {
-        SignatureState::Signed => "signed",
-        _ => "signed already",
+    let (done, state) = match state {
+        SignatureState::Signed => ("signed", SignatureVerdict::Signed),
+        _ => ("signed already", SignatureVerdict::Present),
     };
-    context.result(&format!("{done}: {}@{digest} by {}\n", place.location, with.key))?;
+    let by = with.key.to_string();
+    let line = format!("{done}: {}@{digest} by {by}\n", place.location);
+    let document = || {
+        SignatureDocument::new(typed.reference.clone(), digest.to_string(), state, vec![by.clone()])
+    };
+    context.result(&told(output, line, document)?)?;
     Ok(ExitStatus::Success)
 }
 
@@ -58,6 +67,7 @@ pub(crate) async fn verify(
     context: &Context<'_>,
 ) -> Result<ExitStatus, CliError> {
     context.log_lines()?;
+    let output = output(typed.output, context)?;
     let demand = Arc::new(demand(typed, context.environment)?);
     let (location, selector) = image(&typed.reference)?;
     let asked = WantedSignatures { sign: None, demands: vec![Arc::clone(&demand)] };
@@ -65,9 +75,44 @@ pub(crate) async fn verify(
     let place = Image { location, selector, login: &typed.login, registries };
     let engine = place.engine(&asked, false, context)?;
     let judged = engine.judge(&place.location, &place.selector, demand).await;
-    let (digest, by) = judged.map_err(|failure| CliError::of(&failure))?;
-    context.result(&format!("valid: {}@{digest} by {}\n", place.location, by.join(", ")))?;
+    let reference = typed.reference.clone();
+    let (digest, by) = match judged {
+        Ok(valid) => valid,
+        Err(failure) => {
+            if failure.class == Class::Signature {
+                let document = || SignatureDocument::refused(reference, failure.message.clone());
+                context.result(&told(output, String::new(), document)?)?;
+            }
+            return Err(CliError::of(&failure));
+        }
+    };
+    let line = format!("valid: {}@{digest} by {}\n", place.location, by.join(", "));
+    let valid = SignatureVerdict::Valid;
+    let document = || SignatureDocument::new(reference, digest.to_string(), valid, by);
+    context.result(&told(output, line, document)?)?;
     Ok(ExitStatus::Success)
+}
+
+fn output(typed: Option<OutputFormat>, context: &Context<'_>) -> Result<OutputFormat, CliError> {
+    let found = match typed {
+        Some(typed) => Some(typed),
+        None => context.environment.choice(environment::OUTPUT)?,
+    };
+    Ok(found.unwrap_or(OutputFormat::Table))
+}
+
+/// What is printed, for people or for machines.
+fn told(
+    output: OutputFormat,
+    line: String,
+    document: impl FnOnce() -> SignatureDocument,
+) -> Result<String, CliError> {
+    match output {
+        OutputFormat::Table => Ok(line),
+        OutputFormat::Json => document().to_json().map_err(|error| {
+            CliError::failed(format!("cannot write the signature as JSON: {error}"))
+        }),
+    }
 }
 
 /// One image, and how it is reached.

@@ -62,6 +62,7 @@ async fn schemas_are_the_ones_in_the_repository() {
         (&["schema", "sync-file"], "sync-file"),
         (&["schema", "report"], "report"),
         (&["schema", "tags"], "tags"),
+        (&["schema", "signature"], "signature"),
     ] {
         let path = format!("{}/../../schema/{file}.schema.json", env!("CARGO_MANIFEST_DIR"));
         let done = program.run(arguments).await;

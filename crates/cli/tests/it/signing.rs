@@ -1,5 +1,6 @@
 //! What of signatures is known before any registry is asked.
 
+use serde_json::Value;
 use testkit::{KeyPair, KeyService, KeyType, Registry, image};
 
 use crate::program::{Done, Program};
@@ -149,6 +150,12 @@ async fn one_image_is_signed_and_verified() {
     let unsigned = run(&program, &verify("ours")).await;
     assert_eq!(unsigned.code, Some(5), "{unsigned}");
     assert!(unsigned.stderr.contains("has no signature"), "{unsigned}");
+    assert_eq!(unsigned.stdout, "", "{unsigned}");
+    let unsigned = run(&program, &format!("{} --output json", verify("ours"))).await;
+    let told: Value =
+        serde_json::from_str(&unsigned.stdout).unwrap_or_else(|_| panic!("{unsigned}"));
+    assert_eq!((&told["state"], unsigned.code), (&"refused".into(), Some(5)), "{told}");
+    assert!(told["problem"].as_str().unwrap().contains("has no signature"), "{told}");
     for (key, format) in [("ours", "legacy"), ("theirs", "bundle")] {
         let sign = format!("sign {reference} -k {key}.key --signature-format {format}");
         let done = run(&program, &sign).await;
@@ -159,6 +166,13 @@ async fn one_image_is_signed_and_verified() {
         let valid = run(&program, &verify(key)).await;
         assert_eq!(valid.code, Some(0), "{valid}");
         assert!(valid.stdout.starts_with("valid: "), "{valid}");
+        for (command, state) in [(&sign, "present"), (&verify(key), "valid")] {
+            let told = run(&program, &format!("{command} --output json")).await;
+            let told: Value =
+                serde_json::from_str(&told.stdout).unwrap_or_else(|_| panic!("{told}"));
+            assert_eq!((&told["state"], &told["exitCode"]), (&state.into(), &0.into()), "{told}");
+            assert_eq!(told["by"].as_array().map(Vec::len), Some(1), "{told}");
+        }
     }
     let missing = run(&program, &format!("sign {}/team/app:2 -k ours.key", registry.host())).await;
     assert_eq!(missing.code, Some(1), "{missing}");
