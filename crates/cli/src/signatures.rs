@@ -67,7 +67,8 @@ pub(crate) fn keys<'a>(
     environment: &Environment,
 ) -> Keys {
     let variables = environment.clone();
-    let settings = SignerSettings::from_lookup(move |name| variables.even_empty(name).cloned());
+    let settings = SignerSettings::from_lookup(move |name| variables.even_empty(name).cloned())
+        .with_fips(signing::is_fips());
     let mut keys = Keys::new();
     for wanted in wanted {
         let trusted = wanted.demands.iter().flat_map(|demand| &demand.keys);

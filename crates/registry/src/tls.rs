@@ -188,6 +188,13 @@ mod tests {
         assert_eq!(error_in(&io::Error::other("x")), None);
     }
 
+    /// Only the module's own algorithms in a FIPS build.
+    #[test]
+    fn is_a_fips_configuration_in_a_fips_build() {
+        let configuration = configuration(system_roots(), None).unwrap();
+        assert_eq!(configuration.fips(), cfg!(feature = "fips"));
+    }
+
     #[test]
     fn a_file_without_certificates_is_told() {
         let folder = tempfile::tempdir().unwrap();

@@ -3,7 +3,8 @@
 //! A key ([`PrivateKey`], [`PublicKey`]) signs with an [`Algorithm`]; what it signs is a payload of
 //! [`simple_signing`], cosign's first form, or a statement in a [`bundle`], its second; [`judge`]
 //! says of what was found for a digest which signature is valid by which key, and why each other is
-//! not; [`keyless`] does that for signatures by certificates. Nothing here knows a registry: manifests and blobs come in and go out as bytes.
+//! not; [`keyless`] does that for signatures by certificates. Nothing here knows a registry: manifests
+//! and blobs come in and go out as bytes.
 
 mod algorithm;
 pub mod bundle;
@@ -30,3 +31,17 @@ pub use key_reference::{InvalidKeyReference, KeyReference};
 pub use private_key::PrivateKey;
 pub use public_key::{BadSignature, KeyKind, PublicKey};
 pub use signer::{Signer, SignerSettings};
+
+/// Whether the cryptography of this build is that of the FIPS module (feature `fips`), which refuses
+/// what is outside of it; see [`SignerSettings::with_fips`].
+pub fn is_fips() -> bool {
+    aws_lc_rs::try_fips_mode().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_feature_and_only_the_feature_brings_the_module() {
+        assert_eq!(super::is_fips(), cfg!(feature = "fips"));
+    }
+}
