@@ -117,8 +117,8 @@ const PROFILES: [Profile; 15] = [
              `aws ecr get-login-password` is good for 12 hours",
         ),
         missing_repository: Some(
-            "ECR creates no repository on push: create it first, or set up a repository creation \
-             template",
+            "ECR creates no repository on push: list it under `repositories`, say \
+             `ecr: { create: true }` beside its image, or set up a repository creation template",
         ),
         rate_limited: Some(
             "ECR limits each API call per account and region: set `rate` for this registry, or ask \
