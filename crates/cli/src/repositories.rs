@@ -55,28 +55,38 @@ pub(crate) async fn reconcile(
     mode: Mode,
 ) -> Reconciled {
     let mut reconciled = Reconciled::default();
-    for (registry, wanted) in by_registry(repositories) {
+    for (registry, repositories) in by_registry(repositories) {
         let started = Instant::now();
         match client(&registry, registries, settings).await {
-            Ok(client) => one_registry(&client, &wanted, mode, &mut reconciled).await,
+            Ok(client) => {
+                let wanted: Vec<Wanted> = repositories.iter().copied().map(wanted).collect();
+                reconciled.reports.extend(blob_mounting(&client, &wanted, mode).await);
+                let reports = one_registry(&client, &repositories, &wanted, mode).await;
+                reconciled.add(&repositories, reports);
+            }
             Err(failure) => {
                 let failed = |repository: &&EcrRepository| {
                     let report = report(repository, started.elapsed());
                     RepositoryReport { failure: Some(failure.clone()), ..report }
                 };
-                reconciled.reports.extend(wanted.iter().map(failed));
+                let reports = repositories.iter().map(failed).collect();
+                reconciled.add(&repositories, reports);
             }
-        }
-        for repository in wanted {
-            let place = repository.location();
-            let name = place.to_string();
-            let report = reconciled.reports.iter().find(|report| report.name == name);
-            let Some(failure) = report.and_then(|report| report.failure.clone()) else { continue };
-            let message = format!("its repository is not as it is to be: {}", failure.message);
-            reconciled.blocked.insert(place, Failure { message, ..failure });
         }
     }
     reconciled
+}
+
+impl Reconciled {
+    /// Takes in the report of each of these repositories.
+    fn add(&mut self, repositories: &[&EcrRepository], reports: Vec<RepositoryReport>) {
+        for (repository, report) in repositories.iter().zip(&reports) {
+            let Some(failure) = report.failure.clone() else { continue };
+            let message = format!("its repository is not as it is to be: {}", failure.message);
+            self.blocked.insert(repository.location(), Failure { message, ..failure });
+        }
+        self.reports.extend(reports);
+    }
 }
 
 /// In the order of the files.
@@ -111,28 +121,24 @@ async fn client(
     Ok(Client::new(&config, registry.clone(), options))
 }
 
+/// The reports are in the order of the repositories.
 async fn one_registry(
     client: &Client,
     repositories: &[&EcrRepository],
+    wanted: &[Wanted],
     mode: Mode,
-    reconciled: &mut Reconciled,
-) {
-    let wanted: Vec<Wanted> =
-        repositories.iter().map(|repository| self::wanted(repository)).collect();
-    reconciled.reports.extend(blob_mounting(client, &wanted, mode).await);
+) -> Vec<RepositoryReport> {
     let started = Instant::now();
-    let mut observed = client.observe(&wanted).await;
+    let mut observed = client.observe(wanted).await;
     let looked = started.elapsed();
-    let options = client.options();
-    let found = repositories.iter().zip(&wanted).map(|(repository, wanted)| {
+    let settled = repositories.iter().zip(wanted).map(|(repository, wanted)| {
         let found = observed.remove(&wanted.name);
         async move {
+            let started = Instant::now();
             let mut report = report(repository, looked);
             match found {
                 Some(Ok(found)) => {
-                    let started = Instant::now();
                     settle(client, wanted, found.as_ref(), mode, &mut report).await;
-                    report.duration = looked + started.elapsed();
                 }
                 Some(Err(error)) => report.failure = Some(failure_of(&error)),
                 None => {
@@ -140,12 +146,12 @@ async fn one_registry(
                     report.failure = Some(failed(Class::Protocol, message));
                 }
             }
+            report.duration += started.elapsed();
             report
         }
     });
-    let reports: Vec<RepositoryReport> =
-        futures::stream::iter(found).buffered(options.parallel.max(1)).collect().await;
-    reconciled.reports.extend(reports);
+    let parallel = client.options().parallel.max(1);
+    futures::stream::iter(settled).buffered(parallel).collect().await
 }
 
 /// What becomes of a repository that was looked at.
@@ -156,10 +162,8 @@ async fn settle(
     mode: Mode,
     report: &mut RepositoryReport,
 ) {
-    let Difference { changes, notes, .. } =
+    let Difference { changes, mut notes, .. } =
         ecr::diff(wanted, found, client.options().prune_policies);
-    let is_unmet = notes.iter().any(ecr::Note::is_unmet);
-    report.notes = notes.iter().map(ToString::to_string).collect();
     report.changes = changes.iter().map(ToString::to_string).collect();
     report.outcome = match (changes.is_empty(), found) {
         (true, _) => RepositoryOutcome::UpToDate,
@@ -172,18 +176,19 @@ async fn settle(
             Err(Incomplete { applied, error }) => (applied, Some(error)),
         };
         did(report, &applied);
+        notes.extend(applied.notes);
         report.failure = error.as_ref().map(failure_of);
     }
     if report.failure.is_some() {
         report.outcome = RepositoryOutcome::Failed;
-    } else if is_unmet {
+    } else if notes.iter().any(ecr::Note::is_unmet) {
         report.outcome = RepositoryOutcome::Drift;
     }
+    report.notes = notes.iter().map(ToString::to_string).collect();
 }
 
 fn did(report: &mut RepositoryReport, applied: &Applied) {
     report.changes = applied.changes.iter().map(ToString::to_string).collect();
-    report.notes.extend(applied.notes.iter().map(ToString::to_string));
     report.policies = applied.policies();
     report.outcome = match (applied.is_created(), applied.changes.is_empty()) {
         (true, _) => RepositoryOutcome::Created,
