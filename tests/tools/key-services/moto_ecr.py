@@ -105,7 +105,7 @@ def recorded(url):
 def user(url):
     iam = client("iam", url, "eu-west-1")
     iam.create_user(UserName="reader")
-    statement = {"Effect": "Allow", "Action": ["ecr:Describe*", "ecr:Get*"], "Resource": "*"}
+    statement = {"Effect": "Allow", "Action": ["ecr:Describe*", "ecr:Get*", "ecr:List*"], "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     iam.put_user_policy(UserName="reader", PolicyName="allowed", PolicyDocument=document)
     key = iam.create_access_key(UserName="reader")["AccessKey"]
