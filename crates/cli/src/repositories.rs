@@ -289,3 +289,76 @@ fn wanted(repository: &EcrRepository) -> Wanted {
         creation_only: repository.creation_only,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ecr::{Change, PolicyKind};
+    use syncfile::RepositorySettings;
+
+    use super::*;
+
+    fn repository(account: &str, name: &str) -> EcrRepository {
+        EcrRepository {
+            registry: EcrRegistry::new(account, "eu-west-1").unwrap(),
+            name: name.parse().unwrap(),
+            settings: RepositorySettings::default(),
+            creation_only: false,
+            origin: syncfile::Origin { file: "ecr.yaml".into(), line: 3, column: 1 },
+        }
+    }
+
+    #[test]
+    fn each_registry_is_worked_on_once_in_the_order_of_the_files() {
+        let [one, other] = ["111111111111", "222222222222"];
+        let all = [repository(one, "b"), repository(other, "c"), repository(one, "a")];
+        let registries = by_registry(&all).into_iter().map(|(registry, repositories)| {
+            let names: Vec<&str> = repositories.iter().map(|one| one.name.as_str()).collect();
+            (registry.account().to_owned(), names)
+        });
+        let expected = [(one.to_owned(), vec!["b", "a"]), (other.to_owned(), vec!["c"])];
+        assert_eq!(registries.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_failed_and_nothing_else_is_not_pushed_to() {
+        let [fine, broken] = ["fine", "broken"].map(|name| repository("111111111111", name));
+        let well = report(&fine, Duration::ZERO);
+        let failure = Failure { hint: Some("ask".into()), ..failed(Class::Denied, "no") };
+        let ill = RepositoryReport { failure: Some(failure), ..report(&broken, Duration::ZERO) };
+        let mut reconciled = Reconciled::default();
+        reconciled.add(&[&fine, &broken], vec![well, ill]);
+        assert_eq!(reconciled.reports.len(), 2);
+        assert_eq!(reconciled.blocked.len(), 1);
+        let blocked = &reconciled.blocked[&broken.location()];
+        assert_eq!(blocked.message, "its repository is not as it is to be: no");
+        assert_eq!((blocked.class, blocked.hint.as_deref()), (Class::Denied, Some("ask")));
+    }
+
+    #[test]
+    fn what_was_done_is_what_is_told() {
+        let create = Change::Create {
+            mutability: None,
+            scan_on_push: None,
+            encryption: None,
+            resource_tags: BTreeMap::new(),
+        };
+        let policy = Change::PutPolicy {
+            policy: PolicyKind::Lifecycle,
+            from: None,
+            to: serde_json::Value::Null,
+            diff: Vec::new(),
+        };
+        for (changes, outcome, policies) in [
+            (vec![], RepositoryOutcome::UpToDate, 0),
+            (vec![policy.clone()], RepositoryOutcome::Updated, 1),
+            (vec![create, policy], RepositoryOutcome::Created, 1),
+        ] {
+            let mut told = report(&repository("111111111111", "a"), Duration::ZERO);
+            told.changes = vec!["foreseen".into(); 9];
+            let count = changes.len();
+            did(&mut told, &Applied { changes, notes: Vec::new() });
+            assert_eq!((told.outcome, told.policies), (outcome, policies));
+            assert_eq!(told.changes.len(), count);
+        }
+    }
+}

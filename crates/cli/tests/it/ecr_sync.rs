@@ -1,5 +1,7 @@
 //! What ecr-sync's users have: its lists, its variables, its flags.
 
+use testkit::Registry;
+
 use crate::program::{Program, assert_done};
 
 fn example(name: &str) -> String {
@@ -84,4 +86,33 @@ async fn what_is_over_a_limit_of_aws_is_told_by_check() {
     assert_done!(program.run(&["check", "app.yaml"]).await);
     let run = program.run(&["sync", "--config", "app.yaml"]).await;
     assert_eq!(run.code, Some(2), "{run}");
+}
+
+/// Nobody can be asked without credentials, and the reason is told where they are needed.
+#[tokio::test]
+async fn without_credentials_of_aws_nothing_is_pushed() {
+    let mut program = Program::new();
+    let registry = Registry::start().await;
+    program
+        .variable("ECR_ACCOUNT_ID", "123456789012")
+        .variable("ECR_REGION", "us-east-1")
+        .variable("AWS_EC2_METADATA_DISABLED", "true");
+    let list = format!(
+        "registries: {{ 123456789012.dkr.ecr.us-east-1.amazonaws.com: {{ endpoint: \"{0}\" }} }}\n\
+         repositories:\n\
+         - {{ name: app, image: {{ pull_url: \"{1}/app:1\", tags: [\"1\"] }} }}\n",
+        registry.url(),
+        registry.host(),
+    );
+    program.file("app.yaml", list);
+    for command in ["sync", "plan"] {
+        let done = program.run(&[command, "--config", "app.yaml", "--output=json"]).await;
+        assert_eq!(done.code, Some(4), "{done}");
+        let report: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+        for item in report["items"].as_array().unwrap() {
+            assert_eq!(item["outcome"], "failed", "{item:#}");
+            assert_eq!(item["error"]["class"], "denied", "{item:#}");
+        }
+    }
+    assert_eq!(registry.log().writes().len(), 0, "{}", registry.log());
 }
