@@ -61,7 +61,7 @@ impl Chart {
 
     fn take_provenance(&mut self, provenance: Bytes) {
         // Some servers answer with a page where there is nothing.
-        if !provenance.trim_ascii_start().starts_with(PROVENANCE_BEGINS) {
+        if !is_provenance(&provenance) {
             self.warnings.push("what stands where its provenance file would is none".to_owned());
             return;
         }
@@ -119,6 +119,11 @@ impl Chart {
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
+}
+
+/// Whether it looks like a provenance file at all.
+pub(crate) fn is_provenance(content: &[u8]) -> bool {
+    content.trim_ascii_start().starts_with(PROVENANCE_BEGINS)
 }
 
 #[cfg(test)]

@@ -133,6 +133,13 @@ pub fn chart_layer(manifest: &Manifest) -> Option<&Descriptor> {
     image.layers.iter().find(|layer| layer.media_type == MediaType::new(CONTENT))
 }
 
+/// Whether a manifest is that of a chart without a provenance file.
+pub fn lacks_provenance(manifest: &Manifest) -> bool {
+    let Content::Image(image) = manifest.content() else { return false };
+    let is_provenance = |layer: &Descriptor| layer.media_type == MediaType::new(PROVENANCE);
+    chart_layer(manifest).is_some() && !image.layers.iter().any(is_provenance)
+}
+
 /// Why `helm pull` cannot use a chart that lies there as it should; none where it can.
 ///
 /// Helm knows a chart in a registry by the last part of its repository: it names the archive after
@@ -185,6 +192,7 @@ mod tests {
         assert_eq!(image.tag.as_str(), "1.0.0_b");
         assert_eq!(chart_layer(&image.manifest).unwrap().digest, archive);
         assert_eq!(chart.image().unwrap().manifest, image.manifest);
+        assert!(lacks_provenance(&image.manifest));
     }
 
     #[test]
@@ -198,6 +206,7 @@ mod tests {
                 image.blobs[1..].iter().map(|(layer, _)| layer.digest.to_string()).collect();
             assert!(digests.len() == 2 && digests.is_sorted(), "{digests:?}");
             assert_eq!(chart_layer(&image.manifest).unwrap().digest, chart.digest());
+            assert!(!lacks_provenance(&image.manifest));
             for (descriptor, content) in &image.blobs {
                 assert_eq!(descriptor.digest, Digest::sha256(content));
                 assert_eq!(descriptor.size, content.len() as u64);

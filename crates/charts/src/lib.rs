@@ -27,7 +27,7 @@ mod yaml;
 
 pub use chart::Chart;
 pub use error::{Error, ErrorKind};
-pub use image::{ChartImage, chart_layer, pull_name_problem};
+pub use image::{ChartImage, chart_layer, lacks_provenance, pull_name_problem};
 pub use index::{Entry, Index};
 pub use name::{ChartName, InvalidChartName};
 pub use repository::{ChartRepository, Login, Patience};

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use crate::archive;
-use crate::chart::Chart;
+use crate::chart::{Chart, is_provenance};
 use crate::error::{Error, ErrorKind, Failure};
 use crate::index::{self, Entry, Index};
 use crate::name::ChartName;
@@ -143,6 +143,27 @@ impl ChartRepository {
         })
     }
 
+    /// Whether there is a provenance file for a version, the archive of which is not read.
+    ///
+    /// # Errors
+    /// [`Error`], where that cannot be told.
+    pub async fn has_provenance(&self, entry: &Entry) -> Result<bool, Error> {
+        let Some(url) = entry.urls().iter().find(|url| !url.starts_with("oci://")) else {
+            return Ok(false);
+        };
+        let found = match self.resolve(url) {
+            Ok(url) => self.read_provenance(&url).await,
+            Err(failure) => Err(failure),
+        };
+        match found {
+            Ok(content) => Ok(is_provenance(&content)),
+            Err(failure) if failure.kind() == ErrorKind::NotFound => Ok(false),
+            Err(failure) => {
+                Err(failure.of(format!("provenance file of chart `{}`", entry.chart())))
+            }
+        }
+    }
+
     /// From the first URL that has it.
     async fn fetch_any(&self, entry: &Entry) -> Result<Chart, Failure> {
         let mut first = None;
@@ -182,9 +203,7 @@ impl ChartRepository {
                 ));
             }
         }
-        let mut prov = url.clone();
-        prov.set_path(&format!("{}.prov", url.path()));
-        let found = self.retried(|| self.read_file(&prov, MOST_PROVENANCE)).await;
+        let found = self.read_provenance(url).await;
         let mut denied = false;
         let provenance = match found {
             Ok(provenance) => Some(provenance),
@@ -211,6 +230,13 @@ impl ChartRepository {
             chart.warn("whether it has a provenance file is not known: we may not read one");
         }
         Ok(chart)
+    }
+
+    /// What lies beside an archive (`URL.prov`).
+    async fn read_provenance(&self, archive: &Url) -> Result<Bytes, Failure> {
+        let mut url = archive.clone();
+        url.set_path(&format!("{}.prov", archive.path()));
+        self.retried(|| self.read_file(&url, MOST_PROVENANCE)).await
     }
 
     async fn read_file(&self, url: &Url, most: u64) -> Result<Bytes, Failure> {

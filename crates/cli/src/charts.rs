@@ -7,7 +7,7 @@ use charts::{ChartRepository, Login};
 use credentials::{Credential, Credentials};
 use oci::{ChartLocation, Extent, Host, Location};
 use registry::Settings;
-use sync::{Charts, Choice, TagSelection};
+use sync::{Charts, Choice, Class, Failure, Side, TagSelection};
 use syncfile::{Chart, ChartSource, ChartVersions, SyncFile};
 use url::Url;
 
@@ -74,7 +74,7 @@ pub(crate) async fn repositories(
     selections: &[TagSelection],
     settings: &Settings,
     credentials: &Credentials,
-) -> Result<Charts, CliError> {
+) -> Charts {
     let all = selections.iter().flat_map(|one| [Some(&one.source), one.otherwise.as_ref()]);
     let wanted: BTreeSet<ChartLocation> = all
         .flatten()
@@ -83,16 +83,16 @@ pub(crate) async fn repositories(
             Location::Registry { .. } | Location::Layout(_) | Location::Archive(_) => None,
         })
         .collect();
-    let mut clients: BTreeMap<&str, ChartRepository> = BTreeMap::new();
+    let mut clients: BTreeMap<&str, Result<ChartRepository, Failure>> = BTreeMap::new();
     for location in &wanted {
         let url = location.repository();
         if !clients.contains_key(url) {
-            clients.insert(url, repository(url, settings, credentials).await?);
+            clients.insert(url, repository(url, settings, credentials).await);
         }
     }
     Charts::new(wanted.iter().cloned(), |url| {
-        let none = || CliError::usage(format!("nothing is known of the chart repository {url}"));
-        clients.get(url).cloned().ok_or_else(none)
+        let none = || Err(unusable(Class::Unsupported, url, "it is not known"));
+        clients.get(url).cloned().unwrap_or_else(none)
     })
 }
 
@@ -100,18 +100,18 @@ async fn repository(
     text: &str,
     settings: &Settings,
     credentials: &Credentials,
-) -> Result<ChartRepository, CliError> {
-    let invalid = |problem: &dyn std::fmt::Display| {
-        CliError::usage(format!("the chart repository {text} cannot be used: {problem}"))
-    };
+) -> Result<ChartRepository, Failure> {
+    let invalid =
+        |problem: &dyn std::fmt::Display| unusable(Class::Unsupported, text, &problem.to_string());
     let url: Url = text.parse().map_err(|error| invalid(&error))?;
     let name = url.host_str().unwrap_or_default();
     let name = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
     let host: Host = name.parse().map_err(|error| invalid(&error))?;
     let client = registry::web_client(settings, &host);
-    let client = client.map_err(|error| CliError::usage(with_causes(&error)))?;
+    let client = client.map_err(|error| unusable(Class::Tls, text, &with_causes(&error)))?;
     let credential = credentials.credential(&host, None).await.map_err(|error| {
-        CliError::failed(format!("{host}: {}", with_causes(&error))).hint(error.hint())
+        let failure = unusable(Class::Credentials, text, &with_causes(&error));
+        Failure { hint: Some(error.hint()), ..failure }
     })?;
     let login = match credential {
         Credential::Anonymous => None,
@@ -119,6 +119,18 @@ async fn repository(
         Credential::IdentityToken(token) | Credential::Bearer(token) => Some(Login::Bearer(token)),
     };
     ChartRepository::new(&url, client, login).map_err(|error| invalid(&error))
+}
+
+/// What keeps the charts of one repository from being had, and no others.
+fn unusable(class: Class, url: &str, problem: &str) -> Failure {
+    Failure {
+        side: Side::Source,
+        class,
+        message: format!("the chart repository {url} cannot be used: {problem}"),
+        hint: None,
+        temporary: false,
+        content_unknown: false,
+    }
 }
 
 fn locations(chart: &Chart) -> Result<Vec<Location>, CliError> {

@@ -104,7 +104,7 @@ impl Job<'_> {
         };
         let keys = signatures::keys(asked().map(|(asked, _)| asked), context.environment);
         let provenance = signatures::provenance(asked());
-        let charts = charts::repositories(&selections, &clients.web, &clients.credentials).await?;
+        let charts = charts::repositories(&selections, &clients.web, &clients.credentials).await;
         let defaults = Options::default();
         let options = Options {
             mode,

@@ -9,8 +9,8 @@ use charts::{Chart, ChartImage, ChartName, ChartRepository, Entry, Index};
 use oci::{ChartLocation, Digest, Manifest, Reference, Selection, Selector, Source, Tag};
 use tokio::sync::{Mutex, OnceCell, OwnedSemaphorePermit, Semaphore};
 
+use crate::Failure;
 use crate::place::Place;
-use crate::{Class, Failure, Side};
 
 /// How many charts are held in memory at once, each of which may have some MiB.
 const HELD_AT_ONCE: usize = 16;
@@ -24,20 +24,19 @@ pub struct Charts {
 
 #[derive(Debug)]
 struct Repository {
-    client: ChartRepository,
+    /// Or why it cannot be asked: that is the affair of its own charts only.
+    client: Result<ChartRepository, Failure>,
     wanted: BTreeSet<ChartName>,
     index: OnceCell<Result<Index, Failure>>,
 }
 
 impl Charts {
-    /// These charts, each repository reached by what `client` gives for its URL.
-    ///
-    /// # Errors
-    /// What `client` says.
-    pub fn new<E>(
+    /// These charts, each repository reached by what `client` gives for its URL; where that is a
+    /// failure, it is one of the charts of this repository.
+    pub fn new(
         wanted: impl IntoIterator<Item = ChartLocation>,
-        client: impl Fn(&str) -> Result<ChartRepository, E>,
-    ) -> Result<Self, E> {
+        client: impl Fn(&str) -> Result<ChartRepository, Failure>,
+    ) -> Self {
         let mut charts = Self::default();
         for location in wanted {
             // What is no name for Helm is in no index.
@@ -48,13 +47,13 @@ impl Charts {
                 continue;
             }
             let repository = Repository {
-                client: client(url)?,
+                client: client(url),
                 wanted: BTreeSet::from([name]),
                 index: OnceCell::new(),
             };
             charts.repositories.insert(url.to_owned(), repository);
         }
-        Ok(charts)
+        charts
     }
 }
 
@@ -65,9 +64,13 @@ impl Default for Charts {
 }
 
 impl Repository {
+    fn client(&self) -> Result<&ChartRepository, Failure> {
+        self.client.as_ref().map_err(Failure::clone)
+    }
+
     async fn index(&self) -> Result<&Index, Failure> {
         let index = self.index.get_or_init(|| async {
-            let read = self.client.versions(&self.wanted).await;
+            let read = self.client()?.versions(&self.wanted).await;
             read.map_err(|error| Failure::chart(&error))
         });
         index.await.as_ref().map_err(Failure::clone)
@@ -85,8 +88,15 @@ pub(crate) struct ChartPlace {
 
 #[derive(Default)]
 struct Made {
-    images: HashMap<Tag, Arc<ChartImage>>,
+    images: HashMap<Tag, Arc<MadeImage>>,
     held: Option<OwnedSemaphorePermit>,
+}
+
+/// A version as an image.
+struct MadeImage {
+    image: ChartImage,
+    /// What is not as it should be about it.
+    remarks: Vec<String>,
 }
 
 impl ChartPlace {
@@ -101,35 +111,61 @@ impl ChartPlace {
         Ok((!tags.is_empty()).then_some(tags))
     }
 
-    /// Where a version really is, for a repository that only points at a registry.
-    pub(crate) async fn elsewhere(&self, tag: &Tag) -> Result<Option<Source>, Failure> {
-        let entry = self.entry(tag).await?;
-        let Some(url) = entry.and_then(Entry::registry_url) else { return Ok(None) };
-        let invalid = |problem: &dyn std::fmt::Display| {
-            let message = format!("the index of {} sends us to {url}: {problem}", self.location);
-            Failure::new(Side::Source, Class::Content, message)
-        };
-        let named = url.trim_start_matches("oci://");
-        let reference: Reference = named.parse().map_err(|error| invalid(&error))?;
-        let tag = reference.tag.clone().unwrap_or_else(|| tag.clone());
-        let reference = Reference { tag: Some(tag), ..reference };
-        reference.try_into().map(Some).map_err(|error: oci::InvalidName| invalid(&error))
+    /// The versions that really are in a registry, because the index only points there, and where.
+    /// Where it points at nothing that can be, the version is not among them: whoever wants it is told
+    /// of it when it is to be fetched.
+    pub(crate) async fn elsewhere(&self) -> Result<HashMap<Tag, Source>, Failure> {
+        let mut elsewhere = HashMap::new();
+        for entry in self.entries().await? {
+            let (Some(url), Ok(tag)) = (entry.registry_url(), tag_of(entry)) else { continue };
+            let Ok(reference) = url.trim_start_matches("oci://").parse::<Reference>() else {
+                continue;
+            };
+            let there = reference.tag.clone().unwrap_or_else(|| tag.clone());
+            if let Ok(source) = Source::try_from(Reference { tag: Some(there), ..reference }) {
+                // Of equals the first: that is the one Helm takes.
+                elsewhere.entry(tag).or_insert(source);
+            }
+        }
+        Ok(elsewhere)
+    }
+
+    /// Why a version cannot be had that is not there; none where it is there, or that cannot be told.
+    pub(crate) async fn missing(&self, tag: &Tag) -> Option<Failure> {
+        let (repository, name) = self.repository()?;
+        let index = repository.index().await.ok()?;
+        index.exact(&name, tag.as_str()).err().map(|error| Failure::chart(&error))
+    }
+
+    /// What is not as it should be about a version, as far as it was fetched.
+    pub(crate) async fn remarks(&self, tag: &Tag) -> Vec<String> {
+        let made = self.made.lock().await;
+        made.images.get(tag).map(|made| made.remarks.clone()).unwrap_or_default()
     }
 
     /// The digest of a version's archive, as far as it is known without reading it.
     pub(crate) async fn archive_digest(&self, tag: &Tag) -> Result<Option<Digest>, Failure> {
         if let Some(made) = self.made.lock().await.images.get(tag) {
-            return Ok(charts::chart_layer(&made.manifest).map(|layer| layer.digest));
+            return Ok(charts::chart_layer(&made.image.manifest).map(|layer| layer.digest));
         }
         Ok(self.entry(tag).await?.and_then(Entry::digest))
     }
 
+    /// Whether the repository has a provenance file for a version; not known counts as none.
+    pub(crate) async fn has_provenance(&self, tag: &Tag) -> bool {
+        let Some((repository, _)) = self.repository() else { return false };
+        let (Ok(client), Ok(Some(entry))) = (repository.client(), self.entry(tag).await) else {
+            return false;
+        };
+        client.has_provenance(entry).await.unwrap_or(false)
+    }
+
     pub(crate) async fn manifest(&self, selector: &Selector) -> Result<Option<Manifest>, Failure> {
         match selector {
-            Selector::Tag(tag) => Ok(self.image(tag).await?.map(|image| image.manifest.clone())),
+            Selector::Tag(tag) => Ok(self.made(tag).await?.map(|made| made.image.manifest.clone())),
             Selector::Digest(digest) => {
                 let made = self.made.lock().await;
-                let manifests = made.images.values().map(|image| &image.manifest);
+                let manifests = made.images.values().map(|made| &made.image.manifest);
                 Ok(manifests.into_iter().find(|manifest| manifest.has_digest(digest)).cloned())
             }
         }
@@ -138,45 +174,51 @@ impl ChartPlace {
     /// A blob of what was made of a version.
     pub(crate) async fn blob(&self, digest: &Digest) -> Option<Bytes> {
         let made = self.made.lock().await;
-        let mut blobs = made.images.values().flat_map(|image| &image.blobs);
+        let mut blobs = made.images.values().flat_map(|made| &made.image.blobs);
         blobs.find(|(blob, _)| blob.digest == *digest).map(|(_, content)| content.clone())
     }
 
-    /// The images that a version names in its values.
+    /// The archive of a version.
     pub(crate) async fn archive(&self, tag: &Tag) -> Result<Option<Bytes>, Failure> {
-        let Some(image) = self.image(tag).await? else { return Ok(None) };
-        let Some(layer) = charts::chart_layer(&image.manifest) else { return Ok(None) };
+        let Some(made) = self.made(tag).await? else { return Ok(None) };
+        let Some(layer) = charts::chart_layer(&made.image.manifest) else { return Ok(None) };
         Ok(self.blob(&layer.digest).await)
     }
 
+    fn repository(&self) -> Option<(&Repository, ChartName)> {
+        let repository = self.charts.repositories.get(self.location.repository())?;
+        Some((repository, self.location.chart().parse().ok()?))
+    }
+
     async fn entries(&self) -> Result<&[Entry], Failure> {
-        let repository = self.charts.repositories.get(self.location.repository());
-        let name = self.location.chart().parse::<ChartName>();
-        let (Some(repository), Ok(name)) = (repository, name) else { return Ok(&[]) };
+        let Some((repository, name)) = self.repository() else { return Ok(&[]) };
         Ok(repository.index().await?.entries(&name))
     }
 
+    /// The version that has this tag, or is written so but for a `v` before it.
     async fn entry(&self, tag: &Tag) -> Result<Option<&Entry>, Failure> {
-        let mut entries = self.entries().await?.iter();
-        Ok(entries.find(|entry| tag_of(entry).is_ok_and(|its| its == *tag)))
+        let Some((repository, name)) = self.repository() else { return Ok(None) };
+        Ok(repository.index().await?.exact(&name, tag.as_str()).ok())
     }
 
     /// A version as an image; fetched once.
-    async fn image(&self, tag: &Tag) -> Result<Option<Arc<ChartImage>>, Failure> {
+    async fn made(&self, tag: &Tag) -> Result<Option<Arc<MadeImage>>, Failure> {
+        let Some((repository, _)) = self.repository() else { return Ok(None) };
         let Some(entry) = self.entry(tag).await? else { return Ok(None) };
+        let client = repository.client()?;
         let mut made = self.made.lock().await;
         if let Some(image) = made.images.get(tag) {
             return Ok(Some(Arc::clone(image)));
         }
-        let Some(repository) = self.charts.repositories.get(self.location.repository()) else {
-            return Ok(None);
-        };
         if made.held.is_none() {
             // It is never closed.
             made.held = Arc::clone(&self.charts.held).acquire_owned().await.ok();
         }
-        let image = async { repository.client.fetch(entry).await?.image() }.await;
-        let image = Arc::new(image.map_err(|error| Failure::chart(&error))?);
+        let image = async {
+            let chart = client.fetch(entry).await?;
+            Ok(MadeImage { image: chart.image()?, remarks: chart.warnings().to_vec() })
+        };
+        let image = Arc::new(image.await.map_err(|error| Failure::chart(&error))?);
         made.images.insert(tag.clone(), Arc::clone(&image));
         Ok(Some(image))
     }

@@ -167,12 +167,7 @@ async fn find(places: &Places, (source, otherwise): &Asked) -> Result<Listed, Fa
         };
     }
     let (place, tags) = found?;
-    let mut elsewhere = HashMap::new();
-    for tag in &tags.tags {
-        if let Some(source) = place.elsewhere(tag).await? {
-            elsewhere.insert(tag.clone(), source);
-        }
-    }
+    let elsewhere = place.elsewhere().await?;
     Ok(Listed { location: location.clone(), tags, elsewhere })
 }
 

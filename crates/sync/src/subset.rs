@@ -191,6 +191,11 @@ impl Held {
         charts::chart_layer(self.manifest.as_ref()?).map(|layer| layer.digest)
     }
 
+    /// Whether it is a chart without a provenance file.
+    pub(crate) fn lacks_provenance(&self) -> bool {
+        self.manifest.as_ref().is_some_and(charts::lacks_provenance)
+    }
+
     /// Whether it is known without the source that this is the manifest with this digest, or the
     /// part of it that is wanted.
     pub(crate) fn is_of(&self, digest: Digest) -> bool {

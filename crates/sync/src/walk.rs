@@ -45,6 +45,9 @@ pub(crate) struct Walk {
     pub(crate) listener: Arc<dyn Listener>,
 }
 
+const PROVENANCE_IS_LATE: &str = "its repository has a provenance file by now, which the target lacks; \
+    delete the tag there, and the next run publishes the chart with it";
+
 /// The targets of a group. An archive is opened once, and is there when it is finished.
 type Targets = HashMap<Location, Result<Place, Failure>>;
 
@@ -144,14 +147,20 @@ async fn one_source(walk: &Walk, items: &[Item], targets: &mut Targets) {
 
     if walk.options.mode == Mode::Plan && open.iter().any(|(item, _)| item.wanted.lists_images) {
         let named = charts::images_named(&source, &wanted.selection).await;
-        open.iter().for_each(|(item, _)| item.report().notes.extend(named.iter().cloned()));
+        let wanting = open.iter().filter(|(item, _)| item.wanted.lists_images);
+        wanting.for_each(|(item, _)| item.report().notes.extend(named.iter().cloned()));
     }
+    let remarks = source.chart_remarks(&wanted.selection).await;
+    open.iter().for_each(|(item, _)| item.report().notes.extend(remarks.iter().cloned()));
 
-    let (mut settled, mut copied) = (Vec::new(), Vec::new());
+    let (mut settled, mut copied, mut without_provenance) = (Vec::new(), Vec::new(), Vec::new());
     for (((item, target), held), goal) in open.into_iter().zip(held).zip(goals) {
         match next(walk, item, &state, &goal, &held) {
             Next::End(end) => item.ends(end),
             Next::Check(digest, outcome) => {
+                if walk.options.mode == Mode::Verify && held.lacks_provenance() {
+                    without_provenance.push(item);
+                }
                 settled.push(check(walk, item, &source, target, digest, outcome));
             }
             Next::Drift => {
@@ -159,7 +168,18 @@ async fn one_source(walk: &Walk, items: &[Item], targets: &mut Targets) {
                 item.report().part_of = part_of;
                 item.ends(Ok(Outcome::Drift));
             }
+            Next::Missing => {
+                let missing = source.missing(&wanted.selection).await;
+                item.report().failure = Some(missing);
+                item.ends(Ok(Outcome::SourceMissing));
+            }
             Next::Copy => copied.push((item, target)),
+        }
+    }
+    // A chart is the same with a provenance file and without, so this only shows when it is asked for.
+    if !without_provenance.is_empty() && source.has_provenance(&wanted.selection).await {
+        for item in without_provenance {
+            item.report().notes.push(PROVENANCE_IS_LATE.to_owned());
         }
     }
     let copies = async {
@@ -198,6 +218,7 @@ enum Next {
     /// It is there; it is looked at again.
     Check(Digest, Outcome),
     Drift,
+    Missing,
     Copy,
 }
 
@@ -244,13 +265,7 @@ fn next(walk: &Walk, item: &Item, seen: &SourceState, goal: &SourceState, held: 
             report.notes.extend(other.map(str::to_owned));
             Next::Drift
         }
-        Decision::SourceMissing => {
-            let message = format!("there is no such tag or digest: `{}`", item.wanted.source);
-            let hint = "check the spelling; private repositories often answer so to strangers";
-            let failure = Failure::new(Side::Source, Class::NotFound, message);
-            report.failure = Some(failure.with_hint(hint));
-            Next::End(Ok(Outcome::SourceMissing))
-        }
+        Decision::SourceMissing => Next::Missing,
         Decision::SourceLost { .. } => Next::End(Ok(Outcome::SourceLost)),
         Decision::Refused(reason) => {
             Next::End(Err(Failure::new(Side::Source, Class::Signature, reason)))

@@ -1,10 +1,12 @@
 //! A place as one that holds a Helm chart.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use oci::{Digest, Selection, Selector, Source, Tag};
 
 use super::{Place, Store};
-use crate::Failure;
+use crate::{Class, Failure};
 
 impl Place {
     /// The digest of a chart's archive, as far as it is known without reading anything: a classic
@@ -29,11 +31,40 @@ impl Place {
         Ok(layer.map(|layer| layer.digest))
     }
 
-    /// Where the chart really is, for a classic repository that only points at a registry.
-    pub(crate) async fn elsewhere(&self, tag: &Tag) -> Result<Option<Source>, Failure> {
+    /// The tags whose content really is in a registry, for a classic repository that only points there.
+    pub(crate) async fn elsewhere(&self) -> Result<HashMap<Tag, Source>, Failure> {
         match &self.store {
-            Store::Chart(chart) => chart.elsewhere(tag).await,
-            _ => Ok(None),
+            Store::Chart(chart) => chart.elsewhere().await,
+            _ => Ok(HashMap::new()),
+        }
+    }
+
+    /// What to say of a source that is not there.
+    pub(crate) async fn missing(&self, selection: &Selection) -> Failure {
+        if let (Store::Chart(chart), Some(tag)) = (&self.store, selection.tag())
+            && let Some(missing) = chart.missing(tag).await
+        {
+            return missing;
+        }
+        let source = Source { location: self.location.clone(), selection: selection.clone() };
+        let message = format!("there is no such tag or digest: `{source}`");
+        Failure::new(self.side, Class::NotFound, message)
+            .with_hint("check the spelling; private repositories often answer so to strangers")
+    }
+
+    /// What is not as it should be about a chart, as far as that was seen.
+    pub(crate) async fn chart_remarks(&self, selection: &Selection) -> Vec<String> {
+        match (&self.store, selection.tag()) {
+            (Store::Chart(chart), Some(tag)) => chart.remarks(tag).await,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a classic repository has a provenance file for a chart.
+    pub(crate) async fn has_provenance(&self, selection: &Selection) -> bool {
+        match (&self.store, selection.tag()) {
+            (Store::Chart(chart), Some(tag)) => chart.has_provenance(tag).await,
+            _ => false,
         }
     }
 

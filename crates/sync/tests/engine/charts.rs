@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use charts::{Chart, ChartRepository};
 use oci::{Algorithm, ChartLocation, Extent, Location, Manifest, Reference, Source, Tag};
-use sync::{Charts, Choice, Class, ItemReport, Mode, Outcome, TagSelection, WantedSignatures};
+use sync::{
+    Charts, Choice, Class, Failure, ItemReport, Mode, Outcome, Side, TagSelection, WantedSignatures,
+};
 use testkit::image::MadeImage;
 use testkit::{Fault, MadeChart, Registry, chart_repository};
 
@@ -60,8 +62,9 @@ impl Shelf {
             Location::Chart(chart) => Some(chart.clone()),
             _ => None,
         });
-        let client = |url: &str| ChartRepository::new(&url.parse().unwrap(), http(), None);
-        self.rig.options.charts = Arc::new(Charts::new(locations, client).unwrap());
+        let client =
+            |url: &str| Ok(ChartRepository::new(&url.parse().unwrap(), http(), None).unwrap());
+        self.rig.options.charts = Arc::new(Charts::new(locations, client));
         self.server.log().clear();
         self.rig.forget();
         self.rig.run_all(Vec::new(), vec![selection]).await.items
@@ -268,6 +271,62 @@ async fn many_versions_do_not_wait_for_each_other_forever() {
     let items = shelf.run(wanted).await;
     assert_eq!(items.len(), 40);
     assert!(items.iter().all(|item| item.outcome == Outcome::Copied), "{items:?}");
+}
+
+/// The others' charts are not concerned.
+#[tokio::test]
+async fn a_repository_that_cannot_be_asked_fails_its_own_charts_only() {
+    let chart = MadeChart::new("app", "1.0.0", VALUES);
+    let mut shelf = Shelf::new(std::slice::from_ref(&chart)).await;
+    let locations = [shelf.location("/stable", "app"), shelf.location("/locked", "app")];
+    let failure = Failure {
+        side: Side::Source,
+        class: Class::Credentials,
+        message: "no password".into(),
+        hint: None,
+        temporary: false,
+        content_unknown: false,
+    };
+    let client = |url: &str| match url.ends_with("/locked") {
+        true => Err(failure.clone()),
+        false => Ok(ChartRepository::new(&url.parse().unwrap(), http(), None).unwrap()),
+    };
+    shelf.rig.options.charts = Arc::new(Charts::new(locations.clone(), client));
+    let [good, locked] = locations.map(|location| TagSelection {
+        source: Location::Chart(location),
+        ..shelf.named(&["1.0.0"])
+    });
+    let elsewhere = format!("{}/charts/other", shelf.rig.target.host());
+    let locked =
+        TagSelection { target: elsewhere.parse::<Reference>().unwrap().location, ..locked };
+    let items = shelf.rig.run_all(Vec::new(), vec![locked, good]).await.items;
+    assert_eq!(items[0].failure.as_ref(), Some(&failure), "{items:?}");
+    assert_eq!(items[1].outcome, Outcome::Copied, "{items:?}");
+}
+
+/// Where the index points at something that can be nothing, only the version is concerned.
+#[tokio::test]
+async fn an_index_that_points_at_nonsense_does_so_for_one_version() {
+    let charts = ["1.0.0", "1.1.0"].map(|version| MadeChart::new("app", version, VALUES));
+    let mut shelf = Shelf::pointing(&charts, |chart| {
+        (chart.archive == charts[0].archive).then(|| "oci://Not A Registry".to_owned())
+    })
+    .await;
+    let items = shelf.run(shelf.named(&["1.0.0", "1.1.0"])).await;
+    let failure = items[0].failure.as_ref().unwrap();
+    assert!(failure.message.contains("it lies in a registry"), "{failure:?}");
+    assert_eq!(items[1].outcome, Outcome::Copied, "{items:?}");
+}
+
+#[tokio::test]
+async fn a_version_that_is_not_there_is_told_with_the_newest() {
+    let chart = MadeChart::new("app", "v1.0.0", VALUES);
+    let mut shelf = Shelf::new(std::slice::from_ref(&chart)).await;
+    let items = shelf.run(shelf.named(&["1.0.0", "2.0.0"])).await;
+    assert_eq!(items[0].outcome, Outcome::Copied, "a `v` does not matter: {items:?}");
+    assert_eq!(items[1].outcome, Outcome::SourceMissing, "{items:?}");
+    let hint = items[1].failure.as_ref().and_then(|failure| failure.hint.clone());
+    assert_eq!(hint.as_deref(), Some("the newest version there is `v1.0.0`"));
 }
 
 #[test]
