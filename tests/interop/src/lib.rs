@@ -23,6 +23,7 @@
 )]
 
 mod authority;
+mod charts;
 mod golden;
 mod image_syncer;
 mod images;
@@ -35,6 +36,7 @@ mod tools;
 mod workbench;
 
 pub use authority::{Authority, Validity};
+pub use charts::{ChartServer, Charts, Door, HELMS, SIGNED, UNSIGNED, plain};
 pub use golden::{Golden, Nodes};
 pub use image_syncer::{ImageSyncer, Item, Run};
 pub use images::Images;

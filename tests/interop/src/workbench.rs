@@ -15,7 +15,7 @@ use crate::log::Request;
 use crate::process::Process;
 use crate::server::{Kind, Server, Settings};
 use crate::tools::{Tools, skip};
-use crate::{Authority, Layout};
+use crate::{Authority, Layout, Validity};
 
 /// The user that every secured server knows.
 pub const USER: &str = "interop";
@@ -67,6 +67,13 @@ impl Workbench {
     /// The certificate of the authority that secured servers have theirs from.
     pub fn certificate_authority(&self) -> &Path {
         self.authority.certificate()
+    }
+
+    /// A certificate for a server that a test starts itself, and its key, both PEM files.
+    pub fn certificate(&self, validity: Validity) -> (PathBuf, PathBuf) {
+        let folder = self.folder().join(format!("server-{}", self.next()));
+        std::fs::create_dir(&folder).unwrap();
+        self.authority.issue(&folder, validity)
     }
 
     /// Images to work with.
@@ -176,7 +183,12 @@ impl Workbench {
     /// Writes a sync file: these entries of `images:`, and the authority to trust for each server
     /// that has a certificate. Plain http on loopback needs no word.
     pub fn list(&self, images: &str, servers: &[&Server]) -> PathBuf {
-        let mut text = format!("images:\n{images}\n");
+        self.sync_file(&format!("images:\n{images}"), servers)
+    }
+
+    /// As [`Workbench::list`], from all that is in the file but `registries:`.
+    pub fn sync_file(&self, text: &str, servers: &[&Server]) -> PathBuf {
+        let mut text = format!("{text}\n");
         let secured = servers.iter().filter(|server| server.kind().is_secured());
         for (number, server) in secured.enumerate() {
             text.push_str(if number == 0 { "registries:\n" } else { "" });
