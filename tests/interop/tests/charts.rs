@@ -461,7 +461,7 @@ fn a_chart_of_a_classic_repository_cannot_prove_who_signed_it() {
     let made = ["generate-key-pair", "--output-key-prefix", text(&key)];
     let cosign = setting.bench().tool("cosign2").env("COSIGN_PASSWORD", PASSWORD);
     cosign.env("HOME", setting.bench().folder()).args(made).succeed();
-    let verify = format!("verify:\n- source: \"**\"\n  keys: [theirs.pub]\n");
+    let verify = "verify:\n- source: \"**\"\n  keys: [theirs.pub]\n";
     let file = setting.list(&format!("{verify}charts:\n{entry}"));
     let run = setting.run("sync", &file).expect_code(5);
     assert!(run.text().contains("has no signature"), "{}", run.text());

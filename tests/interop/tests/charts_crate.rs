@@ -3,7 +3,6 @@
 //! time of the push.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
-use std::path::Path;
 use std::sync::Arc;
 
 use charts::{Chart, ChartImage, ChartRepository, chart_layer, pull_name_problem};
