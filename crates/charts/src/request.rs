@@ -1,7 +1,6 @@
 //! One GET: where it may lead, whom credentials are shown, and what went wrong.
 
 use std::error::Error as StdError;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -9,9 +8,10 @@ use http::header::{ACCEPT_ENCODING, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
+use oci::Zone;
 use reqwest::Response;
 use secrecy::ExposeSecret;
-use url::{Host, Url};
+use url::Url;
 
 use crate::error::{ErrorKind, Failure};
 use crate::repository::Login;
@@ -109,42 +109,11 @@ fn guard(repository: &Url, from: &Url, url: &Url) -> Result<(), Failure> {
     if was_secure && url.scheme() == "http" {
         return refused(format!("`{}` is not encrypted, and what leads there is", shown(url)));
     }
-    if repository.host() != url.host() && !reaches(repository, url) {
-        return refused(format!("`{}` is this machine's own, or its cloud's", shown(url)));
+    let (here, there) = (Zone::of_host(repository.host_str()), Zone::of_host(url.host_str()));
+    if repository.host() != url.host() && !here.reaches(there) {
+        return refused(format!("`{}` is an address inside a network, without a name", shown(url)));
     }
     Ok(())
-}
-
-/// Whether a repository there may send us there: nobody sends us to this machine, or to where clouds
-/// have their metadata services (server-side request forgery). Names are not resolved here.
-fn reaches(from: &Url, to: &Url) -> bool {
-    inwardness(to) <= inwardness(from)
-}
-
-/// 0 for what others can reach, 1 for this machine, 2 for link-local addresses and none.
-fn inwardness(url: &Url) -> u8 {
-    let address = match url.host() {
-        Some(Host::Ipv4(address)) => IpAddr::V4(address),
-        Some(Host::Ipv6(address)) => {
-            address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4)
-        }
-        Some(Host::Domain(name)) => {
-            let name = name.trim_end_matches('.');
-            return u8::from(name == "localhost" || name.ends_with(".localhost"));
-        }
-        None => return 2,
-    };
-    let link_local = match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        // AWS has its metadata service at fd00:ec2::254 as well.
-        IpAddr::V6(address) => {
-            address.is_unicast_link_local() || address.segments().starts_with(&[0xfd00, 0xec2])
-        }
-    };
-    match address {
-        _ if link_local || address.is_unspecified() || address.is_multicast() => 2,
-        _ => u8::from(address.is_loopback()),
-    }
 }
 
 pub(crate) fn same_origin(one: &Url, other: &Url) -> bool {
@@ -223,7 +192,7 @@ mod tests {
     fn a_repository_sends_us_only_outwards() {
         let table = [
             ("https://charts.example.com", "https://files.example.com/x", true),
-            ("http://charts.example.com", "http://10.0.0.1/x", true),
+            ("http://charts.example.com", "http://10.0.0.1/x", false),
             ("http://charts.example.com", "http://charts.example.com/x", true),
             ("http://10.0.0.1", "http://127.0.0.1/x", false),
             ("http://127.0.0.1", "http://localhost/x", true),

@@ -22,6 +22,7 @@ mod repository;
 pub mod subset;
 mod tag;
 mod wanted;
+mod zone;
 
 pub use chart_location::ChartLocation;
 pub use descriptor::{DataError, Descriptor};
@@ -40,3 +41,4 @@ pub use repository::Repository;
 pub use subset::SubsetError;
 pub use tag::Tag;
 pub use wanted::{Selection, Source, Target};
+pub use zone::Zone;

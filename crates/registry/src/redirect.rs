@@ -3,9 +3,8 @@
 //! What a registry answers is not to be believed blindly: it must not turn https into http, and
 //! not make us knock at addresses inside the network that we run in (server-side request forgery).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use url::{Host, Url};
+use oci::Zone;
+use url::Url;
 
 use crate::error::{ErrorKind, Failure};
 
@@ -60,7 +59,7 @@ fn guard(registry: &Url, mut url: Url, secure: bool, what: &str) -> Result<Url, 
             "a proxy in front of the registry probably drops `X-Forwarded-Proto: https`; set it there",
         ));
     }
-    let (from, to) = (Zone::of(registry), Zone::of(&url));
+    let (from, to) = (Zone::of_host(registry.host_str()), Zone::of_host(url.host_str()));
     if registry.host() != url.host() && !from.reaches(to) {
         return Err(refused(format!("{what} `{}`, an address inside a network", shown(&url)))
             .hint("give that server a name, and let the registry use it"));
@@ -70,84 +69,6 @@ fn guard(registry: &Url, mut url: Url, secure: bool, what: &str) -> Result<Url, 
 
 fn refused(message: impl Into<String>) -> Failure {
     Failure::new(ErrorKind::Protocol, message)
-}
-
-/// What part of the network a URL's host lies in, as far as its text says.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Zone {
-    /// A public address, or a name: names are not resolved here.
-    Open,
-    /// A private network's address.
-    Private,
-    /// This machine.
-    Loopback,
-    /// A link-local address, where clouds have their metadata services; and what is no address of
-    /// a server at all.
-    LinkLocal,
-}
-
-impl Zone {
-    /// Whether a registry here may send us there.
-    fn reaches(self, to: Self) -> bool {
-        match self {
-            Self::Open => to == Self::Open,
-            Self::Private => matches!(to, Self::Open | Self::Private),
-            Self::Loopback => to != Self::LinkLocal,
-            Self::LinkLocal => true,
-        }
-    }
-
-    fn of(url: &Url) -> Self {
-        match url.host() {
-            Some(Host::Ipv4(address)) => Self::of_v4(address),
-            Some(Host::Ipv6(address)) => Self::of_v6(address),
-            Some(Host::Domain(name)) => {
-                let name = name.trim_end_matches('.');
-                match name.parse::<IpAddr>() {
-                    Ok(IpAddr::V4(address)) => Self::of_v4(address),
-                    Ok(IpAddr::V6(address)) => Self::of_v6(address),
-                    Err(_) if name == "localhost" || name.ends_with(".localhost") => Self::Loopback,
-                    Err(_) => Self::Open,
-                }
-            }
-            None => Self::LinkLocal,
-        }
-    }
-
-    fn of_v4(address: Ipv4Addr) -> Self {
-        let [first, second, ..] = address.octets();
-        if address.is_loopback() {
-            Self::Loopback
-        } else if address.is_link_local()
-            || first == 0
-            || address.is_multicast()
-            || address.is_broadcast()
-        {
-            Self::LinkLocal
-        } else if address.is_private() || (first == 100 && (64..128).contains(&second)) {
-            Self::Private
-        } else {
-            Self::Open
-        }
-    }
-
-    fn of_v6(address: Ipv6Addr) -> Self {
-        if let Some(v4) = address.to_ipv4_mapped() {
-            return Self::of_v4(v4);
-        }
-        if address.is_loopback() {
-            Self::Loopback
-        } else if address.is_unicast_link_local()
-            || address.is_unspecified()
-            || address.is_multicast()
-        {
-            Self::LinkLocal
-        } else if address.is_unique_local() {
-            Self::Private
-        } else {
-            Self::Open
-        }
-    }
 }
 
 #[cfg(test)]
