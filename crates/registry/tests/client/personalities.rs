@@ -75,7 +75,7 @@ async fn a_missing_repository_comes_with_the_way_out() {
     let error = new.start_upload(&oci::Digest::sha256(b""), None).await.err().unwrap();
     assert_eq!(error.kind(), registry::ErrorKind::NotFound, "{error}");
     assert_eq!(error.code(), Some("NAME_UNKNOWN"));
-    assert!(error.hint().unwrap().contains("create it first"), "{:?}", error.hint());
+    assert!(error.hint().unwrap().contains("ecr: { create: true }"), "{:?}", error.hint());
 }
 
 #[tokio::test]
