@@ -359,7 +359,7 @@ async fn what_is_given_up_says_why() {
             ErrorKind::Refused,
             false,
             1,
-            "its cloud's",
+            "an address inside a network",
         ),
     ] {
         let server = Server::start().await;
