@@ -235,7 +235,7 @@ fn what_helm_pushed_is_up_to_date_and_another_chart_is_drift() {
     // helm writes the second of the push into the manifest, we that of the packing: not the same one.
     let packed = seconds_now();
     while seconds_now() == packed {
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::yield_now();
     }
     setting.charts.push("helm", &setting.target, UNSIGNED, &setting.at("charts"));
     let before = setting.digest(&format!("{at}:{UNSIGNED}"));
