@@ -12,17 +12,25 @@ use crate::arguments::{LogFormat, LogLevel};
 use crate::terminal::Terminal;
 
 /// The crates of this program; the binary's own target is its name with an underscore.
-const OWN: [&str; 9] = [
+const OWN: [&str; 13] = [
     "image_syncer",
+    "charts",
     "credentials",
+    "ecr",
     "layout",
     "oci",
     "registry",
     "report",
     "server",
+    "signing",
     "sync",
     "syncfile",
+    "tagrules",
 ];
+
+/// The target of the span around a run, which puts the run's id into each JSON line. People who read
+/// plain lines are told it once, at `debug`.
+pub(crate) const RUN_SPAN: &str = "run_id";
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,12 +46,13 @@ pub(crate) fn begin(logging: Logging, terminal: &Terminal, progress: Option<Arc<
     let writer = Around { progress };
     let debugging = logging.level >= LogLevel::Debug;
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter(logging.level))
+        .with_env_filter(filter(logging))
         .with_writer(writer)
         .with_target(debugging);
     let _already_begun = match logging.format {
         LogFormat::Json => {
-            tracing::subscriber::set_global_default(subscriber.with_ansi(false).json().finish())
+            let subscriber = subscriber.with_ansi(false).json().with_span_list(false);
+            tracing::subscriber::set_global_default(subscriber.finish())
         }
         LogFormat::Text => tracing::subscriber::set_global_default(
             subscriber.with_ansi(terminal.colour_messages).finish(),
@@ -54,10 +63,14 @@ pub(crate) fn begin(logging: Logging, terminal: &Terminal, progress: Option<Arc<
 /// Own events from the level on. Of other crates only what is wrong, whatever the level: HTTP
 /// libraries show headers at `trace`, and headers hold credentials. AWS's SDK warns of each place where
 /// it finds no credentials, with all of the answer; that there are none at all is said anyway.
-fn filter(level: LogLevel) -> EnvFilter {
+fn filter(Logging { level, format }: Logging) -> EnvFilter {
     let others = LogLevel::Warn.min(level).directive();
     let own = OWN.map(|name| format!("{name}={}", level.directive())).join(",");
-    EnvFilter::new(format!("{others},aws_config=error,{own}"))
+    let run = match format {
+        LogFormat::Json => "error",
+        LogFormat::Text => "off",
+    };
+    EnvFilter::new(format!("{others},aws_config=error,{RUN_SPAN}={run},{own}"))
 }
 
 /// Writes whole events to standard error while the bars are out of the way.
@@ -96,10 +109,11 @@ mod tests {
     #[test]
     fn other_crates_are_never_shown_below_warn() {
         for level in [LogLevel::Info, LogLevel::Debug, LogLevel::Trace] {
-            let filter = filter(level).to_string();
+            let filter = filter(Logging { level, format: LogFormat::Json }).to_string();
             assert!(filter.split(',').any(|directive| directive == "warn"), "{filter}");
             assert!(filter.contains(&format!("registry={}", level.directive())), "{filter}");
         }
-        assert!(filter(LogLevel::Error).to_string().split(',').any(|part| part == "error"));
+        let quiet = Logging { level: LogLevel::Error, format: LogFormat::Text };
+        assert!(filter(quiet).to_string().split(',').any(|part| part == "error"));
     }
 }

@@ -2,6 +2,7 @@
 //! pushed to them, and reports say what became of each.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use credentials::aws::{Identity, IdentitySettings};
@@ -9,7 +10,7 @@ use ecr::{Applied, Client, Difference, Incomplete, Observed, Wanted};
 use futures::StreamExt;
 use oci::{EcrRegistry, Host, Location};
 use report::{RepositoryOutcome, RepositoryReport};
-use sync::{Class, Failure, Mode, Side};
+use sync::{Class, Failure, Mode, Side, Stop};
 use syncfile::{Auth, EcrRepository, Encryption, Mutability, RegistryEntry, SyncFile};
 use tokio::time::Instant;
 
@@ -21,6 +22,8 @@ use crate::wiring::{aws_identity, origin};
 #[derive(Default)]
 pub(crate) struct Reconciled {
     pub(crate) reports: Vec<RepositoryReport>,
+    /// Whether one of them did not end well.
+    pub(crate) has_failed: bool,
     /// The repositories that nothing may be pushed to, and why: they are not protected as they are to be.
     pub(crate) blocked: HashMap<Location, Failure>,
 }
@@ -47,34 +50,158 @@ pub(crate) fn check(sync_file: &SyncFile) -> Result<(), CliError> {
     }
 }
 
-/// Makes the repositories what they are to be, or in a plan and a verifying run says what differs.
-pub(crate) async fn reconcile(
-    repositories: &[EcrRepository],
-    registries: &BTreeMap<Host, RegistryEntry>,
-    settings: &EcrSettings,
-    mode: Mode,
-) -> Reconciled {
-    let mut reconciled = Reconciled::default();
-    for (registry, repositories) in by_registry(repositories) {
-        let started = Instant::now();
-        match client(&registry, registries, settings).await {
-            Ok(client) => {
-                let wanted: Vec<Wanted> = repositories.iter().copied().map(wanted).collect();
-                reconciled.reports.extend(blob_mounting(&client, &wanted, mode).await);
-                let reports = one_registry(&client, &repositories, &wanted, mode).await;
-                reconciled.add(&repositories, reports);
-            }
-            Err(failure) => {
-                let failed = |repository: &&EcrRepository| {
-                    let report = report(repository, started.elapsed());
-                    RepositoryReport { failure: Some(failure.clone()), ..report }
-                };
-                let reports = repositories.iter().map(failed).collect();
-                reconciled.add(&repositories, reports);
+/// How repositories become what they are to be; in a plan and a verifying run, only what differs is told.
+pub(crate) struct Reconciliation<'a> {
+    pub(crate) registries: &'a BTreeMap<Host, RegistryEntry>,
+    pub(crate) settings: &'a EcrSettings,
+    pub(crate) mode: Mode,
+    /// Whether the first that does not end well keeps later ones from beginning.
+    pub(crate) fail_fast: bool,
+    pub(crate) stop: &'a Stop,
+}
+
+impl Reconciliation<'_> {
+    /// Begins with nothing more once it is stopped. What is not done then may not be pushed to.
+    pub(crate) async fn of(&self, repositories: &[EcrRepository]) -> Reconciled {
+        let mut reconciled = Reconciled::default();
+        let has_failed = AtomicBool::new(false);
+        for (registry, repositories) in by_registry(repositories) {
+            let started = Instant::now();
+            let client = match self.may_begin(&has_failed) {
+                Ok(()) => self.client(&registry).await,
+                Err(failure) => Err(failure),
+            };
+            match client {
+                Ok(client) => {
+                    let wanted: Vec<Wanted> = repositories.iter().copied().map(wanted).collect();
+                    let mounting = blob_mounting(&client, &wanted, self.mode).await;
+                    note(mounting.as_ref(), &has_failed);
+                    reconciled.reports.extend(mounting);
+                    let reports = self.one_registry(&client, &repositories, &wanted, &has_failed);
+                    reconciled.add(&repositories, reports.await);
+                }
+                Err(failure) => {
+                    let failed = |repository: &&EcrRepository| {
+                        let mut report = report(repository, started.elapsed());
+                        end(&mut report, failure.clone());
+                        report
+                    };
+                    let reports: Vec<_> = repositories.iter().map(failed).collect();
+                    note(&reports, &has_failed);
+                    reconciled.add(&repositories, reports);
+                }
             }
         }
+        reconciled.has_failed = has_failed.into_inner();
+        reconciled
     }
-    reconciled
+
+    /// Whether there may be a next one; else why it is put off.
+    fn may_begin(&self, has_failed: &AtomicBool) -> Result<(), Failure> {
+        let (class, why) = if self.stop.is_at_deadline() {
+            (Class::Deadline, "the deadline came before it was done")
+        } else if self.stop.begin_nothing.is_cancelled() {
+            (Class::Interrupted, "the run was stopped before its turn came")
+        } else if self.fail_fast && has_failed.load(Ordering::SeqCst) {
+            let why = "another item failed before its turn came, and --fail-fast was asked for";
+            (Class::Interrupted, why)
+        } else {
+            return Ok(());
+        };
+        Err(again(failed(class, why)))
+    }
+
+    async fn client(&self, registry: &EcrRegistry) -> Result<Client, Failure> {
+        let said = self.registries.get(&registry.host()).and_then(|entry| entry.auth.as_ref());
+        let identity = match said {
+            Some(Auth::Aws(aws)) => aws_identity(aws),
+            _ => IdentitySettings::default(),
+        };
+        let identity = Identity::new(identity);
+        let config = identity.config(Some(registry.region()), registry.is_fips()).await;
+        let config = config.map_err(|error| Failure {
+            hint: error.hint().map(str::to_owned),
+            ..failed(Class::Credentials, error.to_string())
+        })?;
+        let EcrSettings { parallel, prune_policies, .. } = *self.settings;
+        let options = ecr::Options { parallel, prune_policies };
+        Ok(Client::new(&config, registry.clone(), options))
+    }
+
+    /// The reports are in the order of the repositories.
+    async fn one_registry(
+        &self,
+        client: &Client,
+        repositories: &[&EcrRepository],
+        wanted: &[Wanted],
+        has_failed: &AtomicBool,
+    ) -> Vec<RepositoryReport> {
+        let started = Instant::now();
+        let mut observed = tokio::select! {
+            observed = client.observe(wanted) => observed,
+            // Each of them is found to be stopped below.
+            () = self.stop.give_up.cancelled() => BTreeMap::new(),
+        };
+        let looked = started.elapsed();
+        let settled = repositories.iter().zip(wanted).map(|(repository, wanted)| {
+            let found = observed.remove(&wanted.name);
+            async move {
+                let started = Instant::now();
+                let mut report = report(repository, looked);
+                tokio::select! {
+                    // What was done goes before what stopped it.
+                    biased;
+                    () = self.one(client, wanted, found, has_failed, &mut report) => {}
+                    () = self.stop.give_up.cancelled() => {
+                        let why = "the run was stopped in the middle of it";
+                        end(&mut report, again(failed(Class::Interrupted, why)));
+                    }
+                }
+                note([&report], has_failed);
+                report.duration += started.elapsed();
+                report
+            }
+        });
+        let parallel = client.options().parallel.max(1);
+        futures::stream::iter(settled).buffered(parallel).collect().await
+    }
+
+    async fn one(
+        &self,
+        client: &Client,
+        wanted: &Wanted,
+        found: Option<Result<Option<Observed>, ecr::Error>>,
+        has_failed: &AtomicBool,
+        report: &mut RepositoryReport,
+    ) {
+        if let Err(failure) = self.may_begin(has_failed) {
+            return end(report, failure);
+        }
+        match found {
+            Some(Ok(found)) => settle(client, wanted, found.as_ref(), self.mode, report).await,
+            Some(Err(error)) => end(report, failure_of(&error)),
+            None => end(report, failed(Class::Protocol, "ECR said nothing about it")),
+        }
+    }
+}
+
+/// Ends a repository with a failure. The deadline, a rate limit or a stop before its turn puts it off.
+fn end(report: &mut RepositoryReport, failure: Failure) {
+    report.outcome = match failure.class {
+        Class::RateLimited | Class::Deadline => RepositoryOutcome::Deferred,
+        Class::Interrupted if report.changes.is_empty() => RepositoryOutcome::Deferred,
+        _ => RepositoryOutcome::Failed,
+    };
+    report.failure = Some(failure);
+}
+
+fn note<'r>(reports: impl IntoIterator<Item = &'r RepositoryReport>, has_failed: &AtomicBool) {
+    let is_ill = |report: &RepositoryReport| {
+        report.failure.is_some() || report.outcome == RepositoryOutcome::Drift
+    };
+    if reports.into_iter().any(is_ill) {
+        has_failed.store(true, Ordering::SeqCst);
+    }
 }
 
 impl Reconciled {
@@ -101,59 +228,6 @@ fn by_registry(repositories: &[EcrRepository]) -> Vec<(EcrRegistry, Vec<&EcrRepo
     registries
 }
 
-async fn client(
-    registry: &EcrRegistry,
-    registries: &BTreeMap<Host, RegistryEntry>,
-    settings: &EcrSettings,
-) -> Result<Client, Failure> {
-    let said = registries.get(&registry.host()).and_then(|entry| entry.auth.as_ref());
-    let identity = match said {
-        Some(Auth::Aws(aws)) => aws_identity(aws),
-        _ => IdentitySettings::default(),
-    };
-    let config = Identity::new(identity).config(Some(registry.region()), registry.is_fips()).await;
-    let config = config.map_err(|error| Failure {
-        hint: error.hint().map(str::to_owned),
-        ..failed(Class::Credentials, error.to_string())
-    })?;
-    let options =
-        ecr::Options { parallel: settings.parallel, prune_policies: settings.prune_policies };
-    Ok(Client::new(&config, registry.clone(), options))
-}
-
-/// The reports are in the order of the repositories.
-async fn one_registry(
-    client: &Client,
-    repositories: &[&EcrRepository],
-    wanted: &[Wanted],
-    mode: Mode,
-) -> Vec<RepositoryReport> {
-    let started = Instant::now();
-    let mut observed = client.observe(wanted).await;
-    let looked = started.elapsed();
-    let settled = repositories.iter().zip(wanted).map(|(repository, wanted)| {
-        let found = observed.remove(&wanted.name);
-        async move {
-            let started = Instant::now();
-            let mut report = report(repository, looked);
-            match found {
-                Some(Ok(found)) => {
-                    settle(client, wanted, found.as_ref(), mode, &mut report).await;
-                }
-                Some(Err(error)) => report.failure = Some(failure_of(&error)),
-                None => {
-                    let message = "ECR said nothing about it";
-                    report.failure = Some(failed(Class::Protocol, message));
-                }
-            }
-            report.duration += started.elapsed();
-            report
-        }
-    });
-    let parallel = client.options().parallel.max(1);
-    futures::stream::iter(settled).buffered(parallel).collect().await
-}
-
 /// What becomes of a repository that was looked at.
 async fn settle(
     client: &Client,
@@ -177,11 +251,11 @@ async fn settle(
         };
         did(report, &applied);
         notes.extend(applied.notes);
-        report.failure = error.as_ref().map(failure_of);
+        if let Some(error) = error {
+            end(report, failure_of(&error));
+        }
     }
-    if report.failure.is_some() {
-        report.outcome = RepositoryOutcome::Failed;
-    } else if notes.iter().any(ecr::Note::is_unmet) {
+    if report.failure.is_none() && notes.iter().any(ecr::Note::is_unmet) {
         report.outcome = RepositoryOutcome::Drift;
     }
     report.notes = notes.iter().map(ToString::to_string).collect();
@@ -220,14 +294,11 @@ async fn blob_mounting(client: &Client, wanted: &[Wanted], mode: Mode) -> Option
             if mode == Mode::Sync {
                 match client.writer().apply_blob_mounting(change).await {
                     Ok(()) => report.outcome = RepositoryOutcome::Updated,
-                    Err(error) => report.failure = Some(failure_of(&error)),
+                    Err(error) => end(&mut report, failure_of(&error)),
                 }
             }
         }
-        Err(error) => report.failure = Some(failure_of(&error)),
-    }
-    if report.failure.is_some() {
-        report.outcome = RepositoryOutcome::Failed;
+        Err(error) => end(&mut report, failure_of(&error)),
     }
     report.duration = started.elapsed();
     Some(report)
@@ -265,6 +336,10 @@ fn failed(class: Class, message: impl Into<String>) -> Failure {
         temporary: false,
         content_unknown: false,
     }
+}
+
+fn again(failure: Failure) -> Failure {
+    Failure { hint: Some("run again: what is done is not done twice".to_owned()), ..failure }
 }
 
 fn wanted(repository: &EcrRepository) -> Wanted {
@@ -332,6 +407,32 @@ mod tests {
         let blocked = &reconciled.blocked[&broken.location()];
         assert_eq!(blocked.message, "its repository is not as it is to be: no");
         assert_eq!((blocked.class, blocked.hint.as_deref()), (Class::Denied, Some("ask")));
+    }
+
+    #[tokio::test]
+    async fn a_run_that_is_stopped_begins_no_repository_and_pushes_to_none() {
+        let all = [repository("111111111111", "a"), repository("222222222222", "b")];
+        let signalled = Stop::default();
+        signalled.begin_nothing.cancel();
+        let late = Stop::default();
+        late.reach_deadline();
+        for (stop, class) in [(signalled, Class::Interrupted), (late, Class::Deadline)] {
+            let settings = EcrSettings { parallel: 5, prune_policies: false };
+            let reconciliation = Reconciliation {
+                registries: &BTreeMap::new(),
+                settings: &settings,
+                mode: Mode::Sync,
+                fail_fast: false,
+                stop: &stop,
+            };
+            let reconciled = reconciliation.of(&all).await;
+            assert!(reconciled.has_failed);
+            for (repository, report) in all.iter().zip(&reconciled.reports) {
+                assert_eq!(report.outcome, RepositoryOutcome::Deferred);
+                assert_eq!(report.failure.as_ref().map(|failure| failure.class), Some(class));
+                assert_eq!(reconciled.blocked[&repository.location()].class, class);
+            }
+        }
     }
 
     #[test]

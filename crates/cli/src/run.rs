@@ -6,21 +6,24 @@ use std::sync::Arc;
 
 use indicatif::ProgressDrawTarget;
 use jiff::Timestamp;
-use report::{Document, ExitStatus, Lines, Progress, Rules, RunFacts, View, summary};
-use sync::{Engine, Listener, Mode, Options, RunReport, Stop, TagSelection, Wanted};
+use report::{Document, ExitStatus, Lines, Progress, Rules, RunFacts, Signal, View, summary};
+use sync::{Engine, Listener, Listeners, Mode, Options, RunReport, Stop, TagSelection, Wanted};
 use syncfile::EcrRepository;
 use tokio::time::Instant;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::arguments::{LogFormat, LoggingArguments, OutputFormat};
+use crate::charts;
 use crate::environment::Environment;
 use crate::error::CliError;
+use crate::logging::RUN_SPAN;
+use crate::repositories::Reconciliation;
 use crate::settings::{self, RunSettings};
 use crate::signals::Signals;
 use crate::signatures;
 use crate::terminal::Terminal;
 use crate::wiring::{self, Clients, Limits, Peers};
-use crate::{charts, repositories};
 
 /// What every command has at hand.
 pub(crate) struct Context<'a> {
@@ -80,11 +83,42 @@ pub(crate) struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Makes the run and tells what became of it.
+    /// Makes the run, which signals and its deadline stop, and tells what became of it.
     ///
     /// # Errors
     /// Only what keeps it from running, or its result from being told.
     pub(crate) async fn run(self, context: &Context<'_>) -> Result<ExitStatus, CliError> {
+        let settings = self.settings;
+        let deadline = settings.deadline.map(|time| Instant::now() + time);
+        let stop = Stop::default();
+        let signals = Signals::stopping(stop.clone(), deadline)
+            .map_err(|error| CliError::failed(format!("cannot listen for signals: {error}")))?;
+        let stopped = Stopped { stop: &stop, deadline, by: &|| signals.first() };
+        let ended = self.run_until(&stopped, context).await?;
+        ended.tell(settings, context)?;
+        Ok(ended.status)
+    }
+
+    /// Makes the run, which has an id of its own in everything that it logs.
+    ///
+    /// # Errors
+    /// What keeps it from running.
+    pub(crate) async fn run_until(
+        self,
+        stopped: &Stopped<'_>,
+        context: &Context<'_>,
+    ) -> Result<Ended, CliError> {
+        let id = Uuid::now_v7().to_string();
+        let span = tracing::error_span!(target: RUN_SPAN, "run", id);
+        self.run_as(id, stopped, context).instrument(span).await
+    }
+
+    async fn run_as(
+        self,
+        id: String,
+        stopped: &Stopped<'_>,
+        context: &Context<'_>,
+    ) -> Result<Ended, CliError> {
         let Self {
             mode,
             wanted,
@@ -95,8 +129,9 @@ impl Job<'_> {
             settings,
             show,
         } = self;
-        let deadline = settings.deadline.map(|time| Instant::now() + time);
-        let limits = Limits { concurrency: settings.concurrency, deadline };
+        let stop = stopped.stop;
+        tracing::debug!(%id, ?mode, "run begins");
+        let limits = Limits { concurrency: settings.concurrency, deadline: stopped.deadline };
         let clients = Clients::new(&peers, mode == Mode::Sync, limits, context.environment)?;
         let asked = || {
             let wanted = wanted.iter().map(|one| (&one.signatures, one.origin.as_ref()));
@@ -105,6 +140,15 @@ impl Job<'_> {
         let keys = signatures::keys(asked().map(|(asked, _)| asked), context.environment);
         let provenance = signatures::provenance(asked());
         let charts = charts::repositories(&selections, &clients.web, &clients.credentials).await;
+        let started_at = Timestamp::now();
+        let reconciled = Reconciliation {
+            registries: peers.registries,
+            settings: &settings.ecr,
+            mode,
+            fail_fast: settings.fail_fast,
+            stop,
+        };
+        let reconciled = reconciled.of(repositories).await;
         let defaults = Options::default();
         let options = Options {
             mode,
@@ -114,37 +158,29 @@ impl Job<'_> {
             referrers: settings.referrers.clone(),
             late_referrers: settings.late_referrers,
             foreign_layers: settings.foreign_layers,
-            ..defaults
-        };
-        let stop = Stop::default();
-        let signals = Signals::stopping(stop.clone(), deadline)
-            .map_err(|error| CliError::failed(format!("cannot listen for signals: {error}")))?;
-
-        let started_at = Timestamp::now();
-        let reconciled =
-            repositories::reconcile(repositories, peers.registries, &settings.ecr, mode).await;
-        let options = Options {
             keys,
             provenance,
             charts: Arc::new(charts),
+            failed_before: reconciled.has_failed,
             blocked: reconciled.blocked,
-            ..options
+            ..defaults
         };
         let (source, target) = (clients.source.clone(), clients.target.clone());
-        let engine = Engine::new(source, target, options, show.listener());
-        let report = engine.run_selecting(wanted, selections, &stop).await;
+        let listeners = Listeners(vec![show.listener()]);
+        let engine = Engine::new(source, target, options, Arc::new(listeners));
+        let report = engine.run_selecting(wanted, selections, stop).await;
         show.end();
 
         let rules = Rules {
             mode,
             source_lost: settings.source_lost,
             pending_has_code,
-            signal: signals.first(),
+            signal: (stopped.by)(),
         };
         let repositories = reconciled.reports;
         let status = ExitStatus::of(&report, &repositories, &rules);
         let facts = RunFacts {
-            id: Uuid::now_v7().to_string(),
+            id,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             mode,
             started_at,
@@ -152,8 +188,58 @@ impl Job<'_> {
             registries: wiring::registries(&clients, (mode == Mode::Plan).then_some(&report)),
             repositories,
         };
-        tell(&report, &facts, status, settings, context)?;
-        Ok(status)
+        let document = Document::new(&facts, &report, status);
+        Ok(Ended { document, report, facts, status })
+    }
+}
+
+/// How a run is stopped before its end.
+pub(crate) struct Stopped<'a> {
+    pub(crate) stop: &'a Stop,
+    /// When it has to be done.
+    pub(crate) deadline: Option<Instant>,
+    /// The signal that stopped it, if one did.
+    pub(crate) by: &'a (dyn Fn() -> Option<Signal> + Sync),
+}
+
+/// A run that is over.
+pub(crate) struct Ended {
+    pub(crate) document: Document,
+    pub(crate) report: RunReport,
+    pub(crate) facts: RunFacts,
+    pub(crate) status: ExitStatus,
+}
+
+impl Ended {
+    /// Writes the report everywhere it was asked for; one place that fails keeps none of the others
+    /// from being written.
+    pub(crate) fn tell(
+        &self,
+        settings: &RunSettings,
+        context: &Context<'_>,
+    ) -> Result<(), CliError> {
+        let Self { document, report, facts, .. } = self;
+        let json = document.to_json().map_err(|error| {
+            CliError::failed(format!("cannot write the report as JSON: {error}"))
+        })?;
+        let mut told =
+            settings.report_files.iter().map(|file| write(file, &json)).fold(Ok(()), Result::and);
+        let result = match settings.output {
+            OutputFormat::Json => json,
+            OutputFormat::Table => {
+                let view = View {
+                    mode: facts.mode,
+                    width: context.terminal.width,
+                    colour: context.terminal.colour_results,
+                    verbose: settings.verbose,
+                };
+                let repositories = report::repositories(&facts.repositories, &view);
+                let items = summary(report, &facts.registries, &view);
+                format!("{repositories}{}{items}", report::ecr_summary(report, facts))
+            }
+        };
+        told = context.result(&result).and(told);
+        told
     }
 }
 
@@ -190,38 +276,6 @@ impl Show {
             progress.vanish();
         }
     }
-}
-
-/// Writes the report everywhere it was asked for; one place that fails keeps none of the others
-/// from being written.
-fn tell(
-    report: &RunReport,
-    facts: &RunFacts,
-    status: ExitStatus,
-    settings: &RunSettings,
-    context: &Context<'_>,
-) -> Result<(), CliError> {
-    let json = Document::new(facts, report, status)
-        .to_json()
-        .map_err(|error| CliError::failed(format!("cannot write the report as JSON: {error}")))?;
-    let mut told =
-        settings.report_files.iter().map(|file| write(file, &json)).fold(Ok(()), Result::and);
-    let result = match settings.output {
-        OutputFormat::Json => json,
-        OutputFormat::Table => {
-            let view = View {
-                mode: facts.mode,
-                width: context.terminal.width,
-                colour: context.terminal.colour_results,
-                verbose: settings.verbose,
-            };
-            let repositories = report::repositories(&facts.repositories, &view);
-            let items = summary(report, &facts.registries, &view);
-            format!("{repositories}{}{items}", report::ecr_summary(report, facts))
-        }
-    };
-    told = context.result(&result).and(told);
-    told
 }
 
 fn write(file: &Path, text: &str) -> Result<(), CliError> {

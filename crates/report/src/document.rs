@@ -432,6 +432,7 @@ impl From<RepositoryOutcome> for Outcome {
             RepositoryOutcome::WouldUpdate => Self::WouldUpdate,
             RepositoryOutcome::Drift => Self::Drift,
             RepositoryOutcome::Failed => Self::Failed,
+            RepositoryOutcome::Deferred => Self::Deferred,
         }
     }
 }

@@ -140,9 +140,9 @@ impl ExitStatus {
     ///
     /// A signal decides only where something was left undone because of it.
     pub fn of(report: &RunReport, repositories: &[RepositoryReport], rules: &Rules) -> Self {
-        let stopped = report.items.iter().any(|item| {
-            item.failure.as_ref().is_some_and(|failure| failure.class == Class::Interrupted)
-        });
+        let of_items = report.items.iter().map(|item| &item.failure);
+        let mut failures = of_items.chain(repositories.iter().map(|one| &one.failure)).flatten();
+        let stopped = failures.any(|failure| failure.class == Class::Interrupted);
         if report.interrupted && stopped {
             return match rules.signal {
                 Some(Signal::Terminate) => Self::Terminated,
@@ -189,16 +189,7 @@ fn of_item(item: &ItemReport, rules: &Rules) -> ExitStatus {
         Outcome::Refused => ExitStatus::Refused,
         Outcome::SourceMissing => ExitStatus::ItemFailed,
         Outcome::Failed | Outcome::Deferred => {
-            match &item.failure {
-                // Its turn never came: what stopped the run has the say.
-                Some(failure)
-                    if failure.class == Class::Interrupted && item.outcome == Outcome::Deferred =>
-                {
-                    ExitStatus::Success
-                }
-                Some(failure) => ExitStatus::of_failure(failure),
-                None => ExitStatus::ItemFailed,
-            }
+            undone(item.failure.as_ref(), item.outcome == Outcome::Deferred)
         }
     }
 }
@@ -217,10 +208,18 @@ fn of_repository(report: &RepositoryReport, rules: &Rules) -> ExitStatus {
             Mode::Plan | Mode::Sync => ExitStatus::Success,
         },
         RepositoryOutcome::Drift => ExitStatus::Drift,
-        RepositoryOutcome::Failed => match &report.failure {
-            Some(failure) => ExitStatus::of_failure(failure),
-            None => ExitStatus::ItemFailed,
-        },
+        RepositoryOutcome::Failed | RepositoryOutcome::Deferred => {
+            undone(report.failure.as_ref(), report.outcome == RepositoryOutcome::Deferred)
+        }
+    }
+}
+
+fn undone(failure: Option<&Failure>, is_deferred: bool) -> ExitStatus {
+    match failure {
+        // Its turn never came: what stopped the run has the say.
+        Some(failure) if failure.class == Class::Interrupted && is_deferred => ExitStatus::Success,
+        Some(failure) => ExitStatus::of_failure(failure),
+        None => ExitStatus::ItemFailed,
     }
 }
 

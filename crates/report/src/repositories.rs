@@ -29,6 +29,8 @@ pub enum RepositoryOutcome {
     Drift,
     /// It could not be looked at, or not be brought to its end.
     Failed,
+    /// It was put off: a rate limit, the deadline, or the run was stopped before its turn.
+    Deferred,
 }
 
 /// What became of one repository.
@@ -63,6 +65,7 @@ impl RepositoryOutcome {
             Self::WouldUpdate => "would-update",
             Self::Drift => "drift",
             Self::Failed => "failed",
+            Self::Deferred => "deferred",
         }
     }
 
@@ -74,6 +77,7 @@ impl RepositoryOutcome {
             Self::WouldCreate | Self::WouldUpdate => sync::Outcome::WouldCopy,
             Self::Drift => sync::Outcome::Drift,
             Self::Failed => sync::Outcome::Failed,
+            Self::Deferred => sync::Outcome::Deferred,
         }
     }
 
@@ -148,7 +152,9 @@ pub fn ecr_summary(report: &RunReport, facts: &RunFacts) -> String {
     let with = |outcome| repositories.iter().filter(|one| one.outcome == outcome).count();
     let created = with(RepositoryOutcome::Created) + with(RepositoryOutcome::WouldCreate);
     let updated = with(RepositoryOutcome::Updated) + with(RepositoryOutcome::WouldUpdate);
-    let failed = with(RepositoryOutcome::Failed) + with(RepositoryOutcome::Drift);
+    let failed = with(RepositoryOutcome::Failed)
+        + with(RepositoryOutcome::Deferred)
+        + with(RepositoryOutcome::Drift);
     let skipped = repositories.len() - created - updated - failed;
     let is_plan = facts.mode == Mode::Plan;
     let copied = |charts: bool| {

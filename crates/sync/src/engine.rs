@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::fallback_tag::FallbackTags;
 use crate::observe::FirstLooks;
@@ -59,6 +60,8 @@ pub struct Options {
     pub keys: Keys,
     /// What statements about the mirroring say of the run.
     pub provenance: Provenance,
+    /// Whether something before the walk did not end well, which `fail_fast` heeds.
+    pub failed_before: bool,
     /// Targets that nothing may be written to, and why. Their items fail with it.
     pub blocked: HashMap<Location, Failure>,
     /// The chart repositories that items come from.
@@ -79,6 +82,7 @@ impl Default for Options {
             late_referrers: true,
             keys: Keys::default(),
             provenance: Provenance::default(),
+            failed_before: false,
             blocked: HashMap::new(),
             charts: Arc::default(),
         }
@@ -146,6 +150,9 @@ impl Engine {
     ) -> RunReport {
         let started = Instant::now();
         let fail_fast = CancellationToken::new();
+        if self.options.fail_fast && self.options.failed_before {
+            fail_fast.cancel();
+        }
         self.listener.hear(&Event::RunStarted { items: wanted.len() });
         let wanted: Vec<Arc<Wanted>> = wanted.into_iter().map(Arc::new).collect();
         let walk = Arc::new(self.walk(&wanted, listed));
@@ -162,7 +169,7 @@ impl Engine {
             };
             let walk = Arc::clone(&walk);
             let (stop, fail_fast) = (stop.clone(), fail_fast.clone());
-            tasks.spawn(async move {
+            let walked = async move {
                 let _slot = slot;
                 let reports = walk::group(&walk, group, &stop).await;
                 let all_well = reports.iter().all(|(_, report)| ended_well(report.outcome));
@@ -170,7 +177,8 @@ impl Engine {
                     fail_fast.cancel();
                 }
                 reports
-            });
+            };
+            tasks.spawn(walked.in_current_span());
             while let Some(done) = tasks.try_join_next() {
                 reports.extend(done.unwrap_or_default());
             }

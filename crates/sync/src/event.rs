@@ -116,3 +116,12 @@ impl<F: Fn(&Event) + Send + Sync> Listener for F {
         self(event);
     }
 }
+
+/// Several who want to know.
+pub struct Listeners(pub Vec<Arc<dyn Listener>>);
+
+impl Listener for Listeners {
+    fn hear(&self, event: &Event) {
+        self.0.iter().for_each(|listener| listener.hear(event));
+    }
+}

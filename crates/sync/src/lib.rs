@@ -43,7 +43,7 @@ mod wanted;
 pub use charts::Charts;
 pub use decide::{Decision, SourceState, TargetState, decide};
 pub use engine::{Engine, Mode, Options, Stop};
-pub use event::{Event, ItemId, Listener};
+pub use event::{Event, ItemId, Listener, Listeners};
 pub use expand::tags;
 pub use failure::{Class, Failure, Side};
 pub use foreign_layers::ForeignLayers;
