@@ -104,6 +104,8 @@ impl Personality {
             Rule::ImmutableTags { status: StatusCode::BAD_REQUEST, code: "TAG_INVALID" },
             // (aws/containers-roadmap#2831, the comment of 2026-06-24)
             Rule::StaleUploadRange,
+            // (dotnet/sdk-container-builds#424, normj in #279)
+            Rule::MinimumPart(5 << 20),
         ];
         Self {
             name: "ecr",

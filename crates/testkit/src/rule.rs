@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::header::{LOCATION, RANGE};
+use http::header::{CONTENT_LENGTH, LOCATION, RANGE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use oci::{Algorithm, Digest, Manifest};
@@ -40,6 +40,9 @@ pub enum Rule {
     PatchBeforePut,
     /// The Range of the answer to a PATCH stays that of the session's first.
     StaleUploadRange,
+    /// What is followed by another PATCH of its session must have been at least so long, in bytes: else
+    /// 400 BLOB_UPLOAD_INVALID.
+    MinimumPart(u64),
     /// The session's state is in the query of its Location; without it, 404 BLOB_UPLOAD_UNKNOWN.
     UploadState,
     /// `manifests/sha256-<hex>` is read as `manifests/sha256:<hex>`.
@@ -81,6 +84,8 @@ struct Memory {
     pulls: u32,
     /// The first Range that was answered to a PATCH, by path of the session.
     patched: BTreeMap<String, Option<HeaderValue>>,
+    /// How long the last PATCH was, in bytes, by path of the session.
+    parts: BTreeMap<String, u64>,
 }
 
 const STATE: &str = "_state";
@@ -140,7 +145,7 @@ impl Rules {
             .map(|(digest, tags)| (digest, serde_json::json!({ "tag": tags })))
             .collect::<serde_json::Map<_, _>>()
             .into();
-        head.headers.remove(http::header::CONTENT_LENGTH);
+        head.headers.remove(CONTENT_LENGTH);
         Some(Response::from_parts(head, Body::from(list.to_string())))
     }
 
@@ -184,6 +189,19 @@ impl Rules {
                 let is_patched = self.memory().patched.contains_key(&target);
                 (is_end_of_upload && !is_patched).then(|| {
                     answer::error(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", "blob unknown to registry")
+                })
+            }
+            Rule::MinimumPart(minimum) => {
+                if !is(Method::PATCH, path::UPLOADS) {
+                    return None;
+                }
+                let length = parts.headers.get(CONTENT_LENGTH).and_then(|text| text.to_str().ok());
+                // What does not tell its length is sent as one part.
+                let length = length.and_then(|text| text.parse().ok()).unwrap_or(u64::MAX);
+                let before = self.memory().parts.insert(target, length);
+                before.is_some_and(|before| before < *minimum).then(|| {
+                    let message = "All layer parts except the last part should be at least 5MB";
+                    answer::error(StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID", message)
                 })
             }
             Rule::UploadState => {

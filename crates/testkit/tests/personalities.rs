@@ -138,19 +138,30 @@ async fn ecr_wants_repositories_and_keeps_tags() {
     registry.create_repository(&repository("team/app"));
     assert_eq!(post().await.status(), 202);
 
-    let url = start_upload(&client, &registry).await;
+    let part = vec![b'a'; 5 << 20];
+    let mut next = start_upload(&client, &registry).await;
     let mut ranges = Vec::new();
-    let mut next = url;
-    for range in ["0-2", "3-5"] {
-        let patch = client.patch(&next).header("content-range", range).body("abc");
+    for (range, part) in [("0-5242879", part.as_slice()), ("5242880-5242882", b"abc")] {
+        let patch = client.patch(&next).header("content-range", range).body(part.to_vec());
         let patch = send(patch).await;
         assert_eq!(patch.status(), 201, "not 202");
         ranges.push(header(&patch, "range").unwrap().to_owned());
         next = location(&registry, &patch);
     }
-    assert_eq!(ranges, ["0-2", "0-2"], "the second is stale");
-    let put = send(client.put(with_digest(&next, b"abcabc"))).await;
+    assert_eq!(ranges, ["0-5242879", "0-5242879"], "the second is stale");
+    let put = send(client.put(with_digest(&next, &[&part, b"abc".as_slice()].concat()))).await;
     assert_eq!(put.status(), 201, "and yet all of it is there");
+
+    let mut next = start_upload(&client, &registry).await;
+    let mut statuses = Vec::new();
+    for range in ["0-2", "3-5"] {
+        let patch = send(client.patch(&next).header("content-range", range).body("abc")).await;
+        statuses.push(patch.status().as_u16());
+        if patch.status() == 201 {
+            next = location(&registry, &patch);
+        }
+    }
+    assert_eq!(statuses, [201, 400], "a part that is not the last one has 5 MiB");
 
     let image = image::single(1);
     registry.add_untagged(&repository("team/app"), &image).await;

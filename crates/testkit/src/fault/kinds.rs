@@ -283,7 +283,7 @@ impl Fault {
         Self::new(Effect::SetQuery("n", size.to_string())).on("GET", path::TAGS)
     }
 
-    /// The registry does what is asked, and says another status.
+    /// The registry does what is asked, and says another status; what it refuses stays refused.
     ///
     /// # Panics
     /// If the number is no status.
