@@ -23,6 +23,7 @@
 )]
 
 mod authority;
+mod aws_front;
 mod charts;
 mod golden;
 mod image_syncer;
@@ -36,6 +37,7 @@ mod tools;
 mod workbench;
 
 pub use authority::{Authority, Validity};
+pub use aws_front::AwsFront;
 pub use charts::{ChartServer, Charts, Door, HELMS, SIGNED, UNSIGNED, plain};
 pub use golden::{Golden, Nodes};
 pub use image_syncer::{ImageSyncer, Item, Run};

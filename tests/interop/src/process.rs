@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// More than anything here takes on a slow machine; less than a hung CI run.
@@ -22,8 +22,8 @@ pub struct Process {
 #[derive(Debug)]
 pub struct Running {
     child: Child,
-    stdout: mpsc::Receiver<String>,
-    stderr: mpsc::Receiver<String>,
+    stdout: Said,
+    stderr: Said,
     shown: String,
     limit: Duration,
 }
@@ -107,13 +107,23 @@ impl Running {
     /// Waits for its end, whatever that is.
     pub fn end(mut self) -> Output {
         // Both pipes end when the program does.
-        let (Ok(stdout), Ok(stderr)) =
-            (self.stdout.recv_timeout(self.limit), self.stderr.recv_timeout(self.limit))
+        let (Some(stdout), Some(stderr)) =
+            (self.stdout.whole(self.limit), self.stderr.whole(self.limit))
         else {
             panic!("{} did not end within {:?}", self.shown, self.limit);
         };
         let code = self.child.wait().unwrap().code();
         Output { code, stdout, stderr }
+    }
+
+    /// Asks it to end, as `kill` does, and waits until it has said that it was asked.
+    #[track_caller]
+    pub fn terminate(&self) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(sent.success(), "kill -TERM {id}");
+        let is_heard = self.stderr.has("SIGTERM received", self.limit);
+        assert!(is_heard, "{} did not hear SIGTERM within {:?}", self.shown, self.limit);
     }
 
     /// Ends it as `kill -9` does: it can do nothing about it.
@@ -130,12 +140,58 @@ impl Drop for Running {
     }
 }
 
-fn collect(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
-    let (sender, receiver) = mpsc::channel();
+/// What comes out of a pipe.
+#[derive(Clone, Debug, Default)]
+struct Said(Arc<(Mutex<Text>, Condvar)>);
+
+#[derive(Debug, Default)]
+struct Text {
+    content: Vec<u8>,
+    is_whole: bool,
+}
+
+impl Said {
+    /// All of it, once the pipe has ended.
+    fn whole(&self, limit: Duration) -> Option<String> {
+        self.once(limit, |text| text.is_whole)
+    }
+
+    /// Whether this comes.
+    fn has(&self, what: &str, limit: Duration) -> bool {
+        let is_there = |text: &Text| String::from_utf8_lossy(&text.content).contains(what);
+        self.once(limit, |text| text.is_whole || is_there(text))
+            .is_some_and(|text| text.contains(what))
+    }
+
+    fn once(&self, limit: Duration, is_enough: impl Fn(&Text) -> bool) -> Option<String> {
+        let (text, more) = &*self.0;
+        let text = text.lock().unwrap();
+        let (text, _) = more.wait_timeout_while(text, limit, |text| !is_enough(text)).unwrap();
+        is_enough(&text).then(|| String::from_utf8_lossy(&text.content).into_owned())
+    }
+
+    fn add(&self, piece: &[u8]) {
+        let (text, more) = &*self.0;
+        let mut text = text.lock().unwrap();
+        text.content.extend_from_slice(piece);
+        text.is_whole = piece.is_empty();
+        more.notify_all();
+    }
+}
+
+fn collect(mut pipe: impl Read + Send + 'static) -> Said {
+    let said = Said::default();
+    let saying = said.clone();
     std::thread::spawn(move || {
-        let mut content = Vec::new();
-        let _ = pipe.read_to_end(&mut content);
-        let _ = sender.send(String::from_utf8_lossy(&content).into_owned());
+        let mut piece = [0; 8192];
+        loop {
+            // Nothing more is what the end of a pipe is.
+            let count = pipe.read(&mut piece).unwrap_or_default();
+            saying.add(&piece[..count]);
+            if count == 0 {
+                return;
+            }
+        }
     });
-    receiver
+    said
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_sdk_ecr::config::{Credentials, SharedCredentialsProvider};
-use interop::{Listening, Run, Workbench};
+use interop::{AwsFront, ImageSyncer, Listening, Output, Run, Workbench};
 use oci::EcrRegistry;
 use serde_json::{Value, json};
 use testkit::image::{self, MadeImage};
@@ -44,6 +44,8 @@ const MORE: [&str; 3] = ["team/new", "made/app", "team/plain"];
 struct Cloud {
     bench: Workbench,
     moto: Listening,
+    /// What stands before it in some tests.
+    front: Option<Arc<AwsFront>>,
     /// What is behind [`HOST`].
     ecr: Arc<Registry>,
     /// Where images and a chart come from.
@@ -76,10 +78,20 @@ impl Cloud {
         let shelf = chart_repository("/stable", &charts, |_| None);
         let shelf = Registry::builder().serve(shelf).start().await;
         let folder = bench.folder().join("repositories");
-        let cloud = Self { hub: Registry::start().await, bench, moto, ecr, shelf, folder };
+        let hub = Registry::start().await;
+        let cloud = Self { bench, moto, front: None, ecr, hub, shelf, folder };
         cloud.fill_hub().await;
         cloud.write_folder();
         Some(cloud)
+    }
+
+    /// With tokens of which each is another one, as AWS's are.
+    async fn start_with_front(suite: &str) -> Option<(Self, Arc<AwsFront>)> {
+        let mut cloud = Self::start(suite).await?;
+        let front = Arc::new(AwsFront::start(&cloud.moto.url).await);
+        cloud.ecr.set_password("AWS", &AwsFront::password(1));
+        cloud.front = Some(Arc::clone(&front));
+        Some((cloud, front))
     }
 
     async fn fill_hub(&self) {
@@ -182,11 +194,16 @@ impl Cloud {
     }
 
     /// A run with ecr-sync's variables, and what it asked and wrote.
-    fn run_as(&self, arguments: &[&str], [id, secret]: [&str; 2]) -> Ran {
+    fn run_as(&self, arguments: &[&str], keys: [&str; 2]) -> Ran {
+        let run = self.program(arguments, keys).run();
+        self.ran(run, keys)
+    }
+
+    /// The same, about to be started. What is recorded begins here.
+    fn program(&self, arguments: &[&str], [id, secret]: [&str; 2]) -> ImageSyncer {
         self.boto3("record", &[]);
         self.ecr.log().clear();
-        let report = self.bench.folder().join("report.json");
-        let json = format!("--report=json={}", report.display());
+        let json = format!("--report=json={}", self.report_file().display());
         let variables = [
             ("ECR_ACCOUNT_ID", ACCOUNT),
             ("ECR_REGION", REGION),
@@ -194,7 +211,7 @@ impl Cloud {
             ("DRY_RUN", "false"),
             ("LOG_LEVEL", "DEBUG"),
             ("MAX_PARALLEL_OPERATIONS", "5"),
-            ("AWS_ENDPOINT_URL", &self.moto.url),
+            ("AWS_ENDPOINT_URL", self.front.as_ref().map_or(&self.moto.url, |front| &front.url)),
             ("AWS_ACCESS_KEY_ID", id),
             ("AWS_SECRET_ACCESS_KEY", secret),
             ("AWS_EC2_METADATA_DISABLED", "true"),
@@ -203,8 +220,17 @@ impl Cloud {
         let program =
             variables.iter().fold(program, |program, (name, value)| program.env(name, value));
         let program = arguments.iter().fold(program, |program, argument| program.args([*argument]));
-        let run = program.args(["-v", "--debug", &json]).run();
-        let report = std::fs::read_to_string(report).unwrap_or_else(|_| panic!("{}", run.text()));
+        program.args(["-v", "--debug", &json])
+    }
+
+    fn report_file(&self) -> PathBuf {
+        self.bench.folder().join("report.json")
+    }
+
+    /// What a run that is over did.
+    fn ran(&self, run: Run, [_, secret]: [&str; 2]) -> Ran {
+        let report = std::fs::read_to_string(self.report_file());
+        let report = report.unwrap_or_else(|_| panic!("{}", run.text()));
         for hidden in SECRETS.iter().chain([&secret]) {
             for text in [&run.stdout, &run.stderr, &report] {
                 assert!(!text.contains(hidden), "{hidden} is shown:\n{text}");
@@ -366,7 +392,7 @@ async fn a_folder_of_ten_is_made_filled_and_then_left_alone() {
     assert_eq!(plan.outcomes("image"), [("would-copy", 8)].into());
     assert_eq!(plan.outcomes("chart"), [("would-copy", 4)].into());
 
-    // What ECR does on a busy day. That a token expires is not among it: moto's next token is the same.
+    // What ECR does on a busy day.
     let busy = [
         Fault::too_many_requests(RetryAfter::Unsaid).on("POST", path::UPLOADS).times(2),
         Fault::throttling_exception().on("PUT", path::MANIFESTS).nth(5),
@@ -560,4 +586,81 @@ async fn an_image_may_ask_for_its_repository() {
     assert!(hint.contains("ECR creates no repository on push"), "{hint}");
     assert!(hint.contains("ecr: { create: true }"), "{hint}");
     assert!(!unlisted.run.stdout.contains("ECR SYNC SUMMARY"), "{}", unlisted.run.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs moto: tests/tools/install"]
+async fn a_token_that_expires_in_the_middle_of_a_run_is_asked_for_again() {
+    let Some((cloud, front)) = Cloud::start_with_front("ecr-sync expired").await else { return };
+    let ecr = Arc::downgrade(&cloud.ecr);
+    let at_its_end = Fault::hook(move || {
+        let (front, ecr) = (Arc::clone(&front), ecr.clone());
+        async move {
+            front.first_token_ends().await;
+            if let Some(ecr) = ecr.upgrade() {
+                ecr.set_password("AWS", &AwsFront::password(2));
+            }
+        }
+    });
+    let at_its_end = cloud.ecr.inject(at_its_end.on("PUT", path::MANIFESTS).nth(4).before_auth());
+    let run = cloud.run(&[]).expect_code(0);
+    assert_eq!(at_its_end.hits(), 1);
+    assert_eq!(run.outcomes("image"), [("copied", 8)].into());
+    assert_eq!(run.outcomes("chart"), [("copied", 4)].into());
+    assert_eq!(run.calls["GetAuthorizationToken"], 2);
+    let mut registries = run.report["registries"].as_array().unwrap().iter();
+    let ecr = registries.find(|one| one["registry"] == HOST && one["side"] == "target").unwrap();
+    assert!(ecr["answers"]["403"].as_u64() > Some(0), "{ecr:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs moto: tests/tools/install"]
+async fn a_signal_lets_what_is_begun_be_finished_and_begins_no_repository() {
+    let Some((mut cloud, front)) = Cloud::start_with_front("ecr-sync signal").await else { return };
+    let keys = ["testing", SECRET];
+    front.hold("CreateRepository");
+    let config = format!("--config={}", cloud.folder.display());
+    let running = cloud.program(&[&config], keys).start();
+    front.wait_for(5).await;
+    running.terminate();
+    front.release();
+    let Output { code, stdout, stderr } = running.end();
+    let run = cloud.ran(Run { code: code.unwrap(), stdout, stderr }, keys).expect_code(143);
+    assert_eq!(run.outcomes("repository"), [("created", 5), ("deferred", 5)].into());
+    let expected = [("CreateRepository", 5), ("PutLifecyclePolicy", 5), ("SetRepositoryPolicy", 5)];
+    assert_eq!((run.writes(), run.pushes), (expected.into(), 0));
+    assert_eq!(run.outcomes("image"), [("deferred", 8)].into());
+    // The next run ends it.
+    cloud.front = None;
+    cloud.ecr.set_password("AWS", TOKEN);
+    let again = cloud.run(&[]).expect_code(0);
+    let expected = [("up-to-date", 5), ("created", 5)];
+    assert_eq!(again.outcomes("repository"), expected.into());
+    assert_eq!(again.outcomes("image"), [("copied", 8)].into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs moto: tests/tools/install"]
+async fn more_tags_than_ecr_lists_at_once_are_listed_page_by_page() {
+    let Some(cloud) = Cloud::start("ecr-sync pages").await else { return };
+    let name = "team/app-0".parse().unwrap();
+    cloud.ecr.create_repository(&name);
+    let image = image::single(1);
+    for minor in 0..1001 {
+        cloud.ecr.add(&name, &format!("1.{minor}.0").parse().unwrap(), &image).await;
+    }
+    let mirror = cloud.bench.folder().join("mirror");
+    let list = format!(
+        "{}images:\n- source: \"{HOST}/team/app-0\"\n  tags: {{ semver: \"*\", latest: 2 }}\n  \
+         destination: \"oci:{}/app\"\n",
+        cloud.registries(),
+        mirror.display()
+    );
+    let list = cloud.beside("pages.yaml", &list);
+    let run = cloud.run_as(&[&list], ["testing", SECRET]).expect_code(0);
+    let targets = run.report["items"].as_array().unwrap().iter();
+    let targets: Vec<&str> = targets.map(|item| item["source"].as_str().unwrap()).collect();
+    let newest = [1000, 999].map(|minor| format!("{HOST}/team/app-0:1.{minor}.0"));
+    assert_eq!(targets, newest);
+    assert_eq!(cloud.ecr.log().count("GET", path::TAGS), 2, "{}", cloud.ecr.log());
 }

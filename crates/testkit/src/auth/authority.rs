@@ -37,6 +37,8 @@ struct Issued {
     tokens: BTreeMap<String, Token>,
     /// Passwords that were set anew; the old ones are expired, not unknown.
     passwords: BTreeMap<String, String>,
+    /// Users and what their passwords were.
+    expired: BTreeSet<(String, String)>,
     basic_revoked: bool,
 }
 
@@ -74,7 +76,8 @@ impl Authority {
     pub(crate) fn set_password(&self, username: &str, password: &str) {
         let mut state = self.state();
         state.basic_revoked = false;
-        state.passwords.insert(username.to_owned(), password.to_owned());
+        let before = state.passwords.insert(username.to_owned(), password.to_owned());
+        state.expired.extend(before.map(|before| (username.to_owned(), before)));
     }
 
     fn state(&self) -> MutexGuard<'_, Issued> {
@@ -107,10 +110,13 @@ impl Authority {
         let (given_name, given) = basic(request).ok_or(Refusal::Unknown)?;
         let state = self.state();
         let current = state.passwords.get(name).map_or(first, String::as_str);
-        match (given_name == name, given == current, given == first) {
-            (true, true, _) if state.basic_revoked => Err(Refusal::Expired),
-            (true, true, _) => Ok(()),
-            (true, false, true) => Err(Refusal::Expired),
+        let (is_current, is_first) = (given == current, given == first);
+        let is_known = given_name == name;
+        let was_good = || is_first || state.expired.contains(&(given_name, given));
+        match (is_known, is_current) {
+            (true, true) if state.basic_revoked => Err(Refusal::Expired),
+            (true, true) => Ok(()),
+            (true, false) if was_good() => Err(Refusal::Expired),
             _ => Err(Refusal::Unknown),
         }
     }
