@@ -118,10 +118,8 @@ pub(crate) async fn act(State(place): State<Place>, request: Request, next: Next
     for effect in effects {
         match effect {
             Effect::DropAnswer | Effect::BreakRequest(_) => match connection.close().await {},
-            Effect::Status(status) => {
-                if response.status().is_success() {
-                    *response.status_mut() = status;
-                }
+            Effect::Status(status) if response.status().is_success() => {
+                *response.status_mut() = status;
             }
             Effect::SetHeader(name, value) => {
                 response.headers_mut().insert(name, value);
