@@ -105,6 +105,11 @@ impl ExitStatus {
         }
     }
 
+    /// The status with this number.
+    pub fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.code() == code)
+    }
+
     /// What it means, in one line.
     pub fn meaning(self) -> &'static str {
         match self {

@@ -1,32 +1,41 @@
 //! What people and machines read of a run.
 //!
 //! `sync` says what happened, in [`sync::Event`]s while it runs and in a [`sync::RunReport`] at its
-//! end. Here that becomes a JSON [`Document`], a table for people ([`summary()`]), progress bars
-//! ([`Progress`]), log lines ([`Lines`]) and one [`ExitStatus`]. Nothing here prints: texts are
-//! returned, and bars draw where the caller says.
+//! end. Here that becomes a [`Document`], which is written in every [`Format`], a table for people
+//! ([`summary()`]), progress bars ([`Progress`]), log lines ([`Lines`]), times ([`Timeline`]) and one
+//! [`ExitStatus`]. Nothing here prints: texts are returned, and bars draw where the caller says.
 
 mod diagnosis;
 mod document;
 mod exit_status;
+mod format;
+mod github;
 mod hint;
+mod html;
+mod junit;
 mod lines;
+mod markdown;
 mod progress;
 mod registries;
 mod repositories;
 #[cfg(test)]
 mod sample;
+mod sarif;
 mod signature;
 mod summary;
 mod table;
 mod tags;
+mod timeline;
 mod words;
 
 pub use diagnosis::{Check, CheckStatus, Diagnosis, diagnosis_schema};
 pub use document::{
-    Bytes, Document, Error, ErrorClass, ErrorSide, Item, Kind, Mode, Origin, Outcome, Run,
-    RunFacts, Summary, json_schema,
+    Blobs, Bytes, Document, Error, ErrorClass, ErrorSide, Item, Kind, Mode, Origin, Outcome, Run,
+    RunFacts, Severity, Signature, SignatureState, Summary, Timing, json_schema,
 };
 pub use exit_status::{ExitStatus, Rules, Signal, SourceLost};
+pub use format::{Format, FormatError};
+pub use github::STEP_SUMMARY_LIMIT;
 pub use hint::next_step;
 pub use lines::Lines;
 pub use progress::Progress;
@@ -37,3 +46,4 @@ pub use summary::{View, summary};
 pub use tags::{
     TagEntry, TagRule, TagRules, TagsDocument, TagsSummary, tags_json_schema, tags_table,
 };
+pub use timeline::Timeline;

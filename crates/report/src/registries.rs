@@ -102,7 +102,7 @@ impl RegistryUse {
 }
 
 impl Pulls {
-    fn left(&self) -> Option<String> {
+    pub(crate) fn left(&self) -> Option<String> {
         let remaining = self.remaining?;
         let of = self.limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
         let window = self.window_seconds.map(|seconds| match seconds {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use comfy_table::{Cell, Table, presets};
 use jiff::tz::TimeZone;
-use sync::{Failure, ItemReport, Mode, Origin, RunReport, Wish};
+use sync::{Failure, ItemReport, Origin, Wish};
 
 use crate::hint::next_step;
 use crate::summary::{View, hint_line, painted, style};
 use crate::table::{Layout, laid_out};
-use crate::{RunFacts, words};
+use crate::{Bytes, Document, Item, Kind, Outcome, words};
 
 /// The one thing that became of a repository.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -57,16 +57,7 @@ pub struct RepositoryReport {
 impl RepositoryOutcome {
     /// Its name, the same as in the JSON report.
     fn word(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Updated => "updated",
-            Self::UpToDate => "up-to-date",
-            Self::WouldCreate => "would-create",
-            Self::WouldUpdate => "would-update",
-            Self::Drift => "drift",
-            Self::Failed => "failed",
-            Self::Deferred => "deferred",
-        }
+        crate::Outcome::from(self).name()
     }
 
     /// The outcome of an image whose colour it shares.
@@ -79,11 +70,6 @@ impl RepositoryOutcome {
             Self::Failed => sync::Outcome::Failed,
             Self::Deferred => sync::Outcome::Deferred,
         }
-    }
-
-    /// Whether it is now as it is to be.
-    fn is_well(self) -> bool {
-        matches!(self, Self::Created | Self::Updated | Self::UpToDate)
     }
 }
 
@@ -144,31 +130,26 @@ fn details(report: &RepositoryReport, view: &View) -> String {
 ///
 /// Synchronized are the tags that this run copied. The success rate is the share of all repositories and
 /// tags that are as they are to be in the end; of a plan, that it could say what would become of them.
-pub fn ecr_summary(report: &RunReport, facts: &RunFacts) -> String {
-    let repositories = &facts.repositories;
+pub fn ecr_summary(document: &Document) -> String {
+    let repositories: Vec<&Item> =
+        document.items.iter().filter(|item| item.kind == Kind::Repository).collect();
     if repositories.is_empty() {
         return String::new();
     }
-    let with = |outcome| repositories.iter().filter(|one| one.outcome == outcome).count();
-    let created = with(RepositoryOutcome::Created) + with(RepositoryOutcome::WouldCreate);
-    let updated = with(RepositoryOutcome::Updated) + with(RepositoryOutcome::WouldUpdate);
-    let failed = with(RepositoryOutcome::Failed)
-        + with(RepositoryOutcome::Deferred)
-        + with(RepositoryOutcome::Drift);
-    let skipped = repositories.len() - created - updated - failed;
-    let is_plan = facts.mode == Mode::Plan;
-    let copied = |charts: bool| {
-        let copied = report.items.iter().filter(|item| is_copied(item) && is_chart(item) == charts);
-        copied.count()
+    let with = |outcomes: &[Outcome]| {
+        repositories.iter().filter(|one| outcomes.contains(&one.outcome)).count()
     };
-    let well = repositories
-        .iter()
-        .filter(|one| one.outcome.is_well() || is_plan && one.failure.is_none())
-        .count()
-        + report.items.iter().filter(|item| is_well(item, is_plan)).count();
-    let all = repositories.len() + report.items.len();
+    let created = with(&[Outcome::Created, Outcome::WouldCreate]);
+    let updated = with(&[Outcome::Updated, Outcome::WouldUpdate]);
+    let failed = with(&[Outcome::Failed, Outcome::Deferred, Outcome::Drift]);
+    let skipped = repositories.len() - created - updated - failed;
+    let copied = |kind: Kind| {
+        document.items.iter().filter(|item| item.kind == kind && is_copied(item)).count()
+    };
+    let is_plan = document.run.mode == crate::Mode::Plan;
+    let well = document.items.iter().filter(|item| is_well(item, is_plan)).count();
     // The share, rounded down: what is not whole is never 100.
-    let per_mille = well * 1000 / all.max(1);
+    let per_mille = well * 1000 / document.items.len().max(1);
     let ruler = "=".repeat(80);
     let time = |time: jiff::Timestamp| {
         time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
@@ -186,6 +167,7 @@ pub fn ecr_summary(report: &RunReport, facts: &RunFacts) -> String {
             format!("{} {name}: {count}\n", if at == last { "└──" } else { "├──" })
         })
         .collect();
+    let (started, finished) = (document.run.started_at, document.run.finished_at);
     format!(
         "{ruler}\nECR SYNC SUMMARY\n{ruler}\n\
          Start Time: {}\nEnd Time: {}\nDuration: {:.1} seconds\n\n\
@@ -193,12 +175,12 @@ pub fn ecr_summary(report: &RunReport, facts: &RunFacts) -> String {
          Artifacts Synchronized:\n├── Container Images: {}\n└── Helm Charts: {}\n\n\
          Policies Applied: {}\n\n\
          Overall Success Rate: {}.{}%\n{ruler}\n",
-        time(facts.started_at),
-        time(facts.finished_at),
-        (facts.finished_at - facts.started_at).total(jiff::Unit::Second).unwrap_or_default(),
+        time(started),
+        time(finished),
+        (finished - started).total(jiff::Unit::Second).unwrap_or_default(),
         repositories.len(),
-        copied(false),
-        copied(true),
+        copied(Kind::Image),
+        copied(Kind::Chart),
         repositories.iter().map(|one| one.policies).sum::<usize>(),
         per_mille / 10,
         per_mille % 10,
@@ -213,29 +195,33 @@ pub(crate) fn is_chart(item: &ItemReport) -> bool {
     }
 }
 
-fn is_copied(item: &ItemReport) -> bool {
+fn is_copied(item: &Item) -> bool {
     // What moved away from its pin may have been there.
-    let was_moved = item.transferred != sync::Transferred::default();
+    let was_moved = item.bytes != Bytes::default();
     match item.outcome {
-        sync::Outcome::Copied => true,
-        sync::Outcome::SourceMoved => was_moved,
+        Outcome::Copied => true,
+        Outcome::SourceMoved => was_moved,
         _ => false,
     }
 }
 
-fn is_well(item: &ItemReport, is_plan: bool) -> bool {
-    use sync::Outcome as O;
+fn is_well(item: &Item, is_plan: bool) -> bool {
+    use Outcome as O;
     match item.outcome {
-        O::Copied | O::UpToDate | O::SourceMoved | O::SourceLost => true,
-        O::WouldCopy => is_plan,
-        O::Drift | O::SourceMissing | O::Refused | O::Failed | O::Deferred => false,
+        O::Copied | O::UpToDate | O::SourceMoved | O::SourceLost | O::Created | O::Updated => true,
+        O::WouldCopy | O::WouldCreate | O::WouldUpdate => is_plan,
+        // Of a plan: it could say what would become of it.
+        O::Drift => is_plan && item.kind == Kind::Repository,
+        O::SourceMissing | O::Refused | O::Failed | O::Deferred => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sync::Mode;
+
     use super::*;
-    use crate::sample;
+    use crate::{RunFacts, sample};
 
     const PLAIN: View = View { mode: Mode::Sync, width: None, colour: false, verbose: false };
 
@@ -248,8 +234,9 @@ mod tests {
     #[test]
     fn the_summary_of_ecr_sync_has_true_figures() {
         let facts = RunFacts { repositories: sample::repositories(), ..sample::facts() };
-        insta::assert_snapshot!(ecr_summary(&sample::report(), &facts));
-        assert_eq!(ecr_summary(&sample::report(), &sample::facts()), "");
+        let of = |facts| Document::new(facts, &sample::report(), crate::ExitStatus::Drift);
+        insta::assert_snapshot!(ecr_summary(&of(&facts)));
+        assert_eq!(ecr_summary(&of(&sample::facts())), "");
     }
 
     #[test]
@@ -261,7 +248,8 @@ mod tests {
         let mut repositories = sample::repositories();
         repositories.retain(|one| one.outcome == RepositoryOutcome::UpToDate);
         let facts = RunFacts { repositories, ..sample::facts() };
-        let text = ecr_summary(&sample::report_of(items), &facts);
+        let report = sample::report_of(items);
+        let text = ecr_summary(&Document::new(&facts, &report, crate::ExitStatus::ItemFailed));
         assert!(text.contains("Rate: 99.9%"), "{text}");
     }
 }

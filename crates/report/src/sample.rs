@@ -6,7 +6,10 @@ use std::time::Duration;
 use oci::{Digest, Reference};
 use sync::{Class, Failure, ItemReport, Origin, Outcome, RunReport, Side, Transferred, Wanted};
 
-use crate::{ErrorSide, Pulls, RegistryUse, RepositoryOutcome, RepositoryReport, RunFacts};
+use crate::{
+    Blobs, Document, ErrorSide, ExitStatus, Pulls, RegistryUse, RepositoryOutcome,
+    RepositoryReport, Rules, RunFacts, SourceLost, Timing,
+};
 
 pub(crate) const SOURCE: Digest = Digest::Sha256([0x5a; 32]);
 pub(crate) const TARGET: Digest = Digest::Sha256([0x7e; 32]);
@@ -33,6 +36,8 @@ pub(crate) fn facts() -> RunFacts {
             }),
         }],
         repositories: Vec::new(),
+        source_lost: crate::SourceLost::Warn,
+        timings: Vec::new(),
     }
 }
 
@@ -153,4 +158,110 @@ pub(crate) fn report() -> RunReport {
         item("redis:8", 9, Outcome::Failed),
         item("golang:1.27", 10, Outcome::Deferred),
     ])
+}
+
+/// When the items of [`report`] were looked at, and copied where they were.
+fn timings(items: &[ItemReport]) -> Vec<Option<Timing>> {
+    let timing = |(number, item): (u32, &ItemReport)| {
+        let started = f64::from(number) / 4.0;
+        let copied = item.outcome == Outcome::Copied;
+        (item.outcome != Outcome::Deferred).then(|| Timing {
+            started,
+            decided: Some(started + 0.2),
+            copying: copied.then_some(started + 0.5),
+            ended: Some(started + item.duration.as_secs_f64()),
+            blobs: if copied {
+                Blobs { copied: 5, mounted: 1, present: 2 }
+            } else {
+                Blobs::default()
+            },
+            retries: usize::from(number == 1),
+        })
+    };
+    (0..).zip(items).map(timing).collect()
+}
+
+/// The report of a run with something of everything: repositories, signatures, a refusal, times.
+pub(crate) fn whole() -> Document {
+    let mut report = report();
+    let mut refused = item("unsigned:2", 11, Outcome::Refused);
+    refused.failure = Some(failure(Side::Source, Class::Signature));
+    let mut signed = item("signed:3", 12, Outcome::UpToDate);
+    signed.verified = vec!["https://github.com/org/app (https://issuer.example)".into()];
+    report.items.extend([refused, signed, item("moved:4", 13, Outcome::SourceMoved)]);
+    let timings = timings(&report.items);
+    let facts = RunFacts { repositories: repositories(), timings, ..facts() };
+    document(&facts, &report)
+}
+
+/// The report of a run in this mode, without repositories.
+pub(crate) fn document_of(mode: sync::Mode, items: Vec<ItemReport>) -> Document {
+    document(&RunFacts { mode, ..facts() }, &report_of(items))
+}
+
+fn document(facts: &RunFacts, report: &RunReport) -> Document {
+    let rules = Rules {
+        mode: facts.mode,
+        source_lost: SourceLost::Warn,
+        pending_has_code: false,
+        signal: None,
+    };
+    Document::new(facts, report, ExitStatus::of(report, &facts.repositories, &rules))
+}
+
+/// A run of many items, with every outcome among them.
+pub(crate) fn many(count: usize) -> Document {
+    use Outcome as O;
+    let seldom = [O::Drift, O::Refused, O::Failed, O::SourceMissing, O::SourceLost, O::Deferred];
+    let items: Vec<ItemReport> = (0..count)
+        .map(|number| {
+            let outcome = match number % 10 {
+                0 => seldom[number / 10 % seldom.len()],
+                1..=4 => O::Copied,
+                _ => O::UpToDate,
+            };
+            let mut item = item(
+                &format!("team-{}/app-{number}:1.{}", number % 17, number % 5),
+                number + 1,
+                outcome,
+            );
+            if number % 50 == 7 {
+                item.notes.push("an SBOM was left out: the target does not take it".into());
+            }
+            item
+        })
+        .collect();
+    let report = report_of(items);
+    let timings = timings(&report.items);
+    document(&RunFacts { timings, ..facts() }, &report)
+}
+
+/// What a registry, a file or a key could say to break a format that it is put into.
+pub(crate) const HOSTILE: &str = "</script><script>alert(1)</script> \" &amp; ' `${x}` | \\| [a](http://b) {0} @octocat #1 \
+     <!-- ]]> %0A\r\n::stop-commands::x\n- **b** \0\u{1b}[31m\u{202e}\u{ffff}";
+
+/// The report of a run in which everything that others have a say in is hostile.
+pub(crate) fn hostile() -> Document {
+    let mut document = whole();
+    document.registries[0].registry = HOSTILE.into();
+    document.registries[0].throttled = 2;
+    for item in &mut document.items {
+        item.source = HOSTILE.into();
+        item.target = HOSTILE.into();
+        item.notes = vec![HOSTILE.into()];
+        item.platforms = vec![HOSTILE.into()];
+        item.verified = vec![HOSTILE.into()];
+        item.changes.iter_mut().for_each(|change| *change = HOSTILE.into());
+        if let Some(origin) = &mut item.origin {
+            origin.file = HOSTILE.into();
+        }
+        if let Some(error) = &mut item.error {
+            error.message = HOSTILE.into();
+            error.hint = Some(HOSTILE.into());
+        }
+        for text in [&mut item.source_digest, &mut item.target_digest, &mut item.pin_line] {
+            text.iter_mut().for_each(|text| *text = HOSTILE.into());
+        }
+    }
+    document
 }
