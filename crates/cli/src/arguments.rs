@@ -18,7 +18,8 @@ pub(crate) use referrers::{ReferrersArguments, Switch, which};
 pub(crate) use repositories::{EcrArguments, RepositoriesArguments};
 pub(crate) use run::{
     CheckArguments, CopyArguments, ListArguments, LoginArguments, OutputFormat, PlanArguments,
-    PrefixArguments, RunArguments, SourceLost, SyncArguments, VerifyArguments, positive, time,
+    PrefixArguments, RunArguments, RunOutput, SourceLost, SyncArguments, VerifyArguments, positive,
+    time,
 };
 pub(crate) use serve::ServeArguments;
 pub(crate) use signature::{SignArguments, VerifySignatureArguments};

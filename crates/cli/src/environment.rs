@@ -83,6 +83,7 @@ pub(crate) const REFERRERS_REQUIRED: Variable =
 pub(crate) const LATE_REFERRERS: Variable = variable("late-referrers", "SYNCER_LATE_REFERRERS");
 pub(crate) const OUTPUT: Variable = variable("output", "SYNCER_OUTPUT");
 pub(crate) const REPORT: Variable = variable("report", "SYNCER_REPORT");
+pub(crate) const GITHUB: Variable = variable("github", "SYNCER_GITHUB");
 pub(crate) const VERBOSE: Variable = variable("verbose", "SYNCER_VERBOSE");
 pub(crate) const NO_PROGRESS: Variable = variable("no-progress", "SYNCER_NO_PROGRESS");
 pub(crate) const DEBUG: Variable = variable("debug", "SYNCER_DEBUG");
@@ -141,6 +142,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     LATE_REFERRERS,
     OUTPUT,
     REPORT,
+    GITHUB,
     VERBOSE,
     NO_PROGRESS,
     DEBUG,
@@ -190,6 +192,15 @@ pub(crate) const TARGET_PAIR: PairVariables = PairVariables {
 
 /// Whether a job of GitLab's reads Docker Hub's images through the proxy of its group.
 pub(crate) const GITLAB_DEPENDENCY_PROXY: &str = "SYNCER_GITLAB_DEPENDENCY_PROXY";
+
+/// `true` in a job of GitHub Actions.
+pub(crate) const GITHUB_ACTIONS: &str = "GITHUB_ACTIONS";
+
+/// The file that a summary of the step is appended to.
+pub(crate) const GITHUB_STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
+
+/// The folder of the checkout.
+pub(crate) const GITHUB_WORKSPACE: &str = "GITHUB_WORKSPACE";
 
 /// Set to anything, it takes all colours away (<https://no-color.org>).
 pub(crate) const NO_COLOR: &str = "NO_COLOR";

@@ -18,6 +18,7 @@ mod run;
 mod settings;
 mod signals;
 mod signatures;
+mod telling;
 mod terminal;
 mod wiring;
 

@@ -1,19 +1,18 @@
 //! One run of the engine, from its wanted items to its report: what `sync`, `plan`, `verify` and
 //! `copy` share.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use indicatif::ProgressDrawTarget;
 use jiff::Timestamp;
-use report::{Document, ExitStatus, Lines, Progress, Rules, RunFacts, Signal, View, summary};
+use report::{Document, ExitStatus, Lines, Progress, Rules, RunFacts, Signal, Timeline};
 use sync::{Engine, Listener, Listeners, Mode, Options, RunReport, Stop, TagSelection, Wanted};
 use syncfile::EcrRepository;
 use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::arguments::{LogFormat, LoggingArguments, OutputFormat};
+use crate::arguments::{LogFormat, LoggingArguments};
 use crate::charts;
 use crate::environment::Environment;
 use crate::error::CliError;
@@ -141,6 +140,7 @@ impl Job<'_> {
         let provenance = signatures::provenance(asked());
         let charts = charts::repositories(&selections, &clients.web, &clients.credentials).await;
         let started_at = Timestamp::now();
+        let timeline = Arc::new(Timeline::starting_now());
         let reconciled = Reconciliation {
             registries: peers.registries,
             settings: &settings.ecr,
@@ -166,7 +166,8 @@ impl Job<'_> {
             ..defaults
         };
         let (source, target) = (clients.source.clone(), clients.target.clone());
-        let listeners = Listeners(vec![show.listener()]);
+        let listeners =
+            Listeners(vec![show.listener(), Arc::clone(&timeline) as Arc<dyn Listener>]);
         let engine = Engine::new(source, target, options, Arc::new(listeners));
         let report = engine.run_selecting(wanted, selections, stop).await;
         show.end();
@@ -187,6 +188,8 @@ impl Job<'_> {
             finished_at: Timestamp::now(),
             registries: wiring::registries(&clients, (mode == Mode::Plan).then_some(&report)),
             repositories,
+            source_lost: settings.source_lost,
+            timings: timeline.timings(&report),
         };
         let document = Document::new(&facts, &report, status);
         Ok(Ended { document, report, facts, status })
@@ -208,39 +211,6 @@ pub(crate) struct Ended {
     pub(crate) report: RunReport,
     pub(crate) facts: RunFacts,
     pub(crate) status: ExitStatus,
-}
-
-impl Ended {
-    /// Writes the report everywhere it was asked for; one place that fails keeps none of the others
-    /// from being written.
-    pub(crate) fn tell(
-        &self,
-        settings: &RunSettings,
-        context: &Context<'_>,
-    ) -> Result<(), CliError> {
-        let Self { document, report, facts, .. } = self;
-        let json = document.to_json().map_err(|error| {
-            CliError::failed(format!("cannot write the report as JSON: {error}"))
-        })?;
-        let mut told =
-            settings.report_files.iter().map(|file| write(file, &json)).fold(Ok(()), Result::and);
-        let result = match settings.output {
-            OutputFormat::Json => json,
-            OutputFormat::Table => {
-                let view = View {
-                    mode: facts.mode,
-                    width: context.terminal.width,
-                    colour: context.terminal.colour_results,
-                    verbose: settings.verbose,
-                };
-                let repositories = report::repositories(&facts.repositories, &view);
-                let items = summary(report, &facts.registries, &view);
-                format!("{repositories}{}{items}", report::ecr_summary(report, facts))
-            }
-        };
-        told = context.result(&result).and(told);
-        told
-    }
 }
 
 /// What is shown while a run goes on.
@@ -276,10 +246,4 @@ impl Show {
             progress.vanish();
         }
     }
-}
-
-fn write(file: &Path, text: &str) -> Result<(), CliError> {
-    std::fs::write(file, text).map_err(|error| {
-        CliError::failed(format!("cannot write the report into `{}`: {error}", file.display()))
-    })
 }

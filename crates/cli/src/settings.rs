@@ -1,11 +1,12 @@
 //! What is meant: what was typed, then variables, then defaults, checked and with nothing left to
 //! ask. Pure but for one look at the files that must be there.
 
+mod reports;
 mod repositories;
 mod signing;
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use oci::{Extent, Platform, Platforms};
@@ -16,13 +17,14 @@ use syncfile::EcrDefaults;
 
 use crate::arguments::{
     self, CheckArguments, CopyArguments, EcrArguments, ListArguments, LogFormat, LogLevel,
-    LoggingArguments, LoginArguments, OutputFormat, PrefixArguments, ReferrersArguments,
-    RunArguments, Switch,
+    LoggingArguments, LoginArguments, PrefixArguments, ReferrersArguments, RunArguments, RunOutput,
+    Switch,
 };
 use crate::environment::{self, Environment, Found};
 use crate::error::CliError;
 use crate::logging::Logging;
 
+pub(crate) use reports::ReportFile;
 pub(crate) use repositories::EcrSettings;
 pub(crate) use signing::{ImageSigning, SigningSettings, key_of_file, key_reference};
 
@@ -67,9 +69,11 @@ pub(crate) struct RunSettings {
     /// How ECR repositories become what they are to be.
     pub(crate) ecr: EcrSettings,
     /// How the result is printed.
-    pub(crate) output: OutputFormat,
-    /// Files for the JSON report.
-    pub(crate) report_files: Vec<PathBuf>,
+    pub(crate) output: RunOutput,
+    /// Files for the report.
+    pub(crate) report_files: Vec<ReportFile>,
+    /// Whether a job of GitHub Actions is told.
+    pub(crate) github: bool,
     /// Whether every item is listed.
     pub(crate) verbose: bool,
     /// Whether bars may be drawn.
@@ -211,6 +215,10 @@ impl RunSettings {
             Some(typed) => Some(typed),
             None => environment.choice(environment::OUTPUT)?,
         };
+        let github = match typed.github {
+            Some(typed) => Some(typed),
+            None => environment.choice(environment::GITHUB)?,
+        };
         let foreign = flag(typed.foreign_layers, environment, environment::FOREIGN_LAYERS)?;
         let no_progress = flag(typed.no_progress, environment, environment::NO_PROGRESS)?;
         Ok(Self {
@@ -225,8 +233,9 @@ impl RunSettings {
             referrers,
             late_referrers,
             ecr: EcrSettings::new(ecr, concurrency, environment)?,
-            output: output.unwrap_or(OutputFormat::Table),
-            report_files: report_files(&typed.report, environment)?,
+            output: output.unwrap_or(RunOutput::Table),
+            report_files: reports::files(&typed.report, environment)?,
+            github: github != Some(Switch::Off),
             verbose: flag(typed.verbose, environment, environment::VERBOSE)?,
             progress: !no_progress,
         })
@@ -260,39 +269,6 @@ pub(crate) fn flag(
     match typed {
         Some(typed) => Ok(typed),
         None => Ok(environment.boolean(variable)?.unwrap_or_default()),
-    }
-}
-
-fn report_files(typed: &[String], environment: &Environment) -> Result<Vec<PathBuf>, CliError> {
-    let reports = match typed.is_empty() {
-        false => typed.to_vec(),
-        true => {
-            environment.text(environment::REPORT)?.map(|found| found.value).into_iter().collect()
-        }
-    };
-    reports.iter().map(|text| report_file(text)).collect()
-}
-
-/// Reads `json=FILE`. A file that cannot be written is found out now, not after an hour's work.
-fn report_file(text: &str) -> Result<PathBuf, CliError> {
-    let wrong = |problem: &str| {
-        CliError::usage(format!("`{}` is not a report: {problem}", text.escape_debug()))
-            .hint("write `json=FILE`, such as --report json=report.json")
-    };
-    let file = match text.split_once('=') {
-        Some(("json", file)) => Path::new(file),
-        Some((format, _)) => return Err(wrong(&format!("there is no format `{format}`"))),
-        None => return Err(wrong("it has no `=`")),
-    };
-    if file.file_name().is_none() || file.is_dir() {
-        return Err(wrong("it names no file"));
-    }
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    match folder {
-        Some(folder) if !folder.is_dir() => {
-            Err(wrong(&format!("the folder `{}` does not exist", folder.display())))
-        }
-        _ => Ok(file.to_owned()),
     }
 }
 

@@ -35,8 +35,7 @@ pub(crate) fn sarif(document: &Document) -> Result<String, serde_json::Error> {
                 },
             },
             automation_details: AutomationDetails {
-                id: "image-syncer/",
-                correlation_guid: &document.run.id,
+                id: format!("image-syncer/{}", document.run.id),
             },
             invocations: [Invocation {
                 execution_successful: document.summary.exit_code == 0,
@@ -63,7 +62,7 @@ struct Log<'a> {
 #[serde(rename_all = "camelCase")]
 struct Run<'a> {
     tool: Tool<'a>,
-    automation_details: AutomationDetails<'a>,
+    automation_details: AutomationDetails,
     invocations: [Invocation; 1],
     column_kind: &'static str,
     results: Vec<Finding<'a>>,
@@ -91,9 +90,10 @@ struct Rule {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct AutomationDetails<'a> {
-    id: &'static str,
-    correlation_guid: &'a str,
+struct AutomationDetails {
+    /// A category, and the run within it (section 3.17.2). The run's id is no GUID for SARIF, which knows
+    /// versions 1 to 5 only.
+    id: String,
 }
 
 #[derive(Serialize)]

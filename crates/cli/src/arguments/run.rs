@@ -9,7 +9,7 @@ use oci::Platform;
 use secrecy::SecretString;
 
 use super::{
-    EcrArguments, KeyArguments, ReferrersArguments, RepositoriesArguments, SigningArguments,
+    EcrArguments, KeyArguments, ReferrersArguments, RepositoriesArguments, SigningArguments, Switch,
 };
 use crate::environment::boolean;
 
@@ -22,7 +22,7 @@ use crate::environment::boolean;
 #[command(after_help = "\
 Examples:
   image-syncer sync -i images.yaml -r registry.example.com/mirror/
-  image-syncer sync -i lists/ -r oci:./mirror/ --report json=report.json
+  image-syncer sync -i lists/ -r oci:./mirror/ --report report.json --report report.html
   image-syncer sync -i images.yaml -r eu.example.com/mirror/ -r us.example.com/mirror/
   image-syncer sync -i images.yaml -t key.json --dry-run")]
 pub(crate) struct SyncArguments {
@@ -204,12 +204,17 @@ pub(crate) struct RunArguments {
     /// What it counts as that the source has lost what the target still has [default: warn]
     #[arg(long, value_name = "HOW")]
     pub(crate) source_lost: Option<SourceLost>,
-    /// Print the result as a table for people or as JSON [default: table]
+    /// Print the result as a table for people, as JSON or as Markdown [default: table]
     #[arg(long, value_name = "FORMAT")]
-    pub(crate) output: Option<OutputFormat>,
-    /// Write the result into a file as well, `json=FILE`; repeatable
-    #[arg(long, value_name = "FORMAT=FILE")]
+    pub(crate) output: Option<RunOutput>,
+    /// Write the result into a file as well: json, junit, markdown, html or sarif; without a format
+    /// the file's ending tells it, .json .xml .md .html .sarif; repeatable
+    #[arg(long, value_name = "[FORMAT=]FILE")]
     pub(crate) report: Vec<String>,
+    /// In a job of GitHub Actions, annotate the lines of sync files and write a summary of the step
+    /// [default: on]
+    #[arg(long, value_name = "SWITCH")]
+    pub(crate) github: Option<Switch>,
     /// List every image, also where many are up to date
     #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = boolean)]
@@ -229,7 +234,18 @@ pub(crate) enum SourceLost {
     Fail,
 }
 
-/// How results are printed.
+/// How the result of a run is printed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum RunOutput {
+    /// A table, then what must be looked at
+    Table,
+    /// The JSON report
+    Json,
+    /// The report in Markdown, as for a pull request
+    Markdown,
+}
+
+/// How other results are printed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum OutputFormat {
     /// A table, then what must be looked at
