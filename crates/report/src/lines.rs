@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sync::{Event, ItemId, Listener, Outcome, Wanted};
 
+use crate::hint::next_step;
 use crate::words;
 
 /// A listener that logs one line for each copy that starts, each transfer that begins again and
@@ -67,6 +68,8 @@ fn finished(report: &sync::ItemReport) {
     let outcome = words::outcome(report.outcome);
     let digest = report.target_digest.or(report.source_digest).map(tracing::field::display);
     let time = words::time(report.duration);
+    let reason = report.failure.as_ref().map(ToString::to_string);
+    let hint = report.failure.as_ref().map(next_step);
     match report.outcome {
         Outcome::Copied => tracing::info!(
             %target,
@@ -88,12 +91,10 @@ fn finished(report: &sync::ItemReport) {
             "{outcome}"
         ),
         Outcome::SourceMoved | Outcome::SourceLost | Outcome::Deferred => {
-            let reason = report.failure.as_ref().map(ToString::to_string);
-            tracing::warn!(%target, digest, reason, time, "{outcome}");
+            tracing::warn!(%target, digest, reason, hint, time, "{outcome}");
         }
         Outcome::SourceMissing | Outcome::Refused | Outcome::Failed => {
-            let reason = report.failure.as_ref().map(ToString::to_string);
-            tracing::error!(%target, reason, time, "{outcome}");
+            tracing::error!(%target, reason, hint, time, "{outcome}");
         }
     }
 }

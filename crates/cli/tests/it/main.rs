@@ -15,6 +15,7 @@ mod output;
 mod platforms;
 mod program;
 mod referrers;
+mod reports;
 mod secrets;
 mod serve;
 mod signals;

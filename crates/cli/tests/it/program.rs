@@ -148,13 +148,14 @@ macro_rules! assert_done {
 pub(crate) use assert_done;
 
 /// Times, and what depends on how long they are.
-pub(crate) const FILTERS: [(&str, &str); 10] = [
+pub(crate) const FILTERS: [(&str, &str); 11] = [
     (r"\d+\.\d ms, the median", "[time], the median"),
     (r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z", "[when]"),
     (r" +(\d+ ms|\d+\.\d s|\d+ min \d+ s)\b", " [time]"),
     (r#"time="[^"]+""#, r#"time="[time]""#),
     (r" +TIME", " TIME"),
     (r#""seconds": [0-9.]+"#, r#""seconds": [seconds]"#),
+    (r#""(started|decided|copying|ended)": [0-9.]+"#, r#""$1": [seconds]"#),
     (r#""([1-5]\d\d)": \d+"#, r#""$1": [number]"#),
     (r#""id": "[0-9a-f-]{36}""#, r#""id": "[id]""#),
     (r#""version": "[^"]+""#, r#""version": "[version]""#),

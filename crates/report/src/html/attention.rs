@@ -37,8 +37,8 @@ fn card(document: &Document, item: &Item) -> Markup {
         article class={ "card " (super::tone(document.severity(item), item)) } {
             h3 { (badge(document, item)) " " span.name { (item.target) } }
             p.muted {
-                @if let Some(source) = source(item) { "from " (source) }
-                @if let Some(origin) = origin(item) { " · " code { (origin) } }
+                @if let Some(source) = source(item) { "from " (source) " " }
+                @if let Some(origin) = origin(item) { "wanted in " code { (origin) } }
             }
             (explanation(item))
         }

@@ -40,7 +40,7 @@ pub(super) fn header(document: &Document) -> Markup {
     };
     let code = document.summary.exit_code;
     html! {
-        header.top class=(class) {
+        header class={ "top " (class) } {
             p.brand { "image-syncer report" }
             h1 { (verdict(document)) }
             p.facts {

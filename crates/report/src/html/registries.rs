@@ -10,7 +10,7 @@ pub(super) fn section(document: &Document) -> Markup {
         @if !document.registries.is_empty() {
             section aria-labelledby="registries-title" {
                 h2 #registries-title { "Registries" }
-                div.scrolls tabindex="0" role="region" aria-labelledby="registries-title" {
+                div.scrolls tabindex="0" role="region" aria-label="What registries answered" {
                     table.plain {
                         thead {
                             tr {

@@ -54,7 +54,7 @@ impl<'a> Lane<'a> {
         let (_, name) = self.item.target.split_once('/').unwrap_or(("", &self.item.target));
         html! {
             li {
-                span.label title=(self.item.target) { (name) }
+                span.label title=(self.item.target) { bdi { (name) } }
                 svg.lane aria-hidden="true" width="100%" height="12" {
                     rect.track width="100%" height="12" {}
                     rect.wait x=(share(started, whole)) width=(width(started, copying)) height="12" {}
@@ -62,7 +62,7 @@ impl<'a> Lane<'a> {
                 }
                 span.took {
                     (words::seconds(ended - started)) " · " (words::size(self.item.bytes.copied))
-                    @if self.timing.retries > 0 { " · begun again" }
+                    @if self.timing.retries > 0 { " · " (words::count(self.timing.retries, "retry")) }
                 }
             }
         }
