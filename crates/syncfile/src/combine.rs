@@ -39,6 +39,12 @@ pub(crate) fn combine(texts: &[Text], documents: Vec<Document>) -> (SyncFile, Ve
             joined.sync_file.verify.push(rule);
             rules.push(At { text: index, span });
         }
+        for notice in document.notices {
+            // Files that are whole by themselves may all tell the same people.
+            if !joined.sync_file.notices.iter().any(|known| known.is_same(&notice)) {
+                joined.sync_file.notices.push(notice);
+            }
+        }
         for (host, span, entry) in document.registries {
             joined.add_registry(&mut found, At { text: index, span }, host, entry);
         }

@@ -109,6 +109,12 @@ codes! {
     InvalidPredicateType = "invalid-predicate-type",
     /// Something is to be signed, and there is no key.
     NoSigningKey = "no-signing-key",
+    /// An occasion of a notice that is none.
+    InvalidOccasion = "invalid-occasion",
+    /// A header of a notice that is none.
+    InvalidHeader = "invalid-header",
+    /// A template of a notice that is none.
+    InvalidTemplate = "invalid-template",
     /// An image that has nowhere to go.
     NoTarget = "no-target",
     /// ECR repositories, and not said of which account or region.

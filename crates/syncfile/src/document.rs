@@ -9,6 +9,7 @@ use crate::chart::{self, ChartEntry};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::ecr_registry::{self, NoRegistry};
 use crate::image::{self, Entry, Surroundings};
+use crate::notice::{self, Notice};
 use crate::reader::{Field, Mapping, Reader};
 use crate::registry::{self, RegistryEntry};
 use crate::repository::{self, RepositoryEntry};
@@ -27,6 +28,7 @@ pub(crate) struct Document {
     pub(crate) verify: Vec<(VerifyRule, Span)>,
     pub(crate) repositories: Vec<RepositoryEntry>,
     pub(crate) charts: Vec<ChartEntry>,
+    pub(crate) notices: Vec<Notice>,
     pub(crate) found: Vec<Diagnostic>,
 }
 
@@ -90,6 +92,7 @@ fn top_level(reader: &mut Reader<'_>, root: &Node, given: &Given<'_>) -> Documen
     let registries = keys.get("registries");
     let repositories = keys.get("repositories");
     let charts = keys.get("charts");
+    let notices = keys.get("notices");
     let complete = keys.close(reader);
     let prefixes = given.prefixes.or(own.as_deref());
 
@@ -97,10 +100,14 @@ fn top_level(reader: &mut Reader<'_>, root: &Node, given: &Given<'_>) -> Documen
     if let Some(field) = registries {
         document.registries = read_registries(reader, field);
     }
+    if let Some(field) = notices {
+        document.notices = notice::read(reader, field);
+    }
     if let Some(field) = verify {
         document.verify = verify::read(reader, field);
     }
-    let has_others = [registries, repositories, charts, verify].iter().any(Option::is_some);
+    let has_others =
+        [registries, repositories, charts, verify, notices].iter().any(Option::is_some);
     match images {
         Some(field) => {
             let signing = Arc::clone(&signing);

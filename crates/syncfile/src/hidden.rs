@@ -13,6 +13,8 @@ enum Within {
     Registries,
     /// In a registry: what a key that is not known to be harmless holds is hidden.
     Registry,
+    /// Below `notices`: who knows the URL of a webhook can post there.
+    Notices,
     /// Below `auth` or a key with a name like `password`.
     Secret,
 }
@@ -22,6 +24,8 @@ impl Within {
         match key {
             "registries" => Self::Registries,
             _ if self == Self::Registries => Self::Registry,
+            "notices" if self == Self::Open => Self::Notices,
+            "on" | "template" | "insecure" if self == Self::Notices => Self::Open,
             _ if is_suspicious(key) || !is_plausible(key) => Self::Secret,
             "ca" | "cert" | "concurrency" | "endpoint" | "insecure" | "key" | "mirrors"
             | "kind" | "rate" | "reserve"
@@ -35,6 +39,7 @@ impl Within {
             {
                 Self::Open
             }
+            _ if self == Self::Notices => Self::Secret,
             _ => self,
         }
     }
@@ -121,7 +126,7 @@ fn is_plausible(key: &str) -> bool {
 fn is_secret_key(key: &str, within: Within) -> bool {
     let is_word = key.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_' || b == b'-');
     match within {
-        Within::Registry | Within::Secret => !is_word,
+        Within::Registry | Within::Notices | Within::Secret => !is_word,
         Within::Registries => has_user_info(key),
         Within::Open => has_user_info(key) || (is_suspicious(key) && !is_word),
     }
@@ -160,7 +165,10 @@ fn looks_secret(line: &str) -> bool {
         || line
             .split(|c: char| c.is_whitespace() || separators.contains(&c))
             .filter_map(|word| word.split(':').next())
-            .any(|word| !word.contains(['/', '.']) && (word == "registries" || is_suspicious(word)))
+            .any(|word| {
+                !word.contains(['/', '.'])
+                    && (["registries", "notices"].contains(&word) || is_suspicious(word))
+            })
 }
 
 fn is_suspicious(key: &str) -> bool {
@@ -207,6 +215,22 @@ registries:
 ";
         let wanted = text.replace("hunter2", "***");
         assert_eq!(shown(text), wanted);
+    }
+
+    #[test]
+    fn addresses_of_notices_are_hidden() {
+        let text = "
+notices:
+- { slack: hunter2, on: [drift] }
+- teams: hunter2
+- webhook: { env: URL }
+  secret: { file: hook }
+  template: '{}'
+  headers: { X-Team: hunter2 }
+- { slak: hunter2 }
+";
+        assert_eq!(shown(text), text.replace("hunter2", "***"));
+        assert!(may_hold_secret("notices:\n- slack: hunter2\n- {", 9));
     }
 
     #[test]

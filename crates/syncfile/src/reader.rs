@@ -388,6 +388,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("signRecursively", "at the top of the file"),
     ("attest", "at the top of the file"),
     ("verify", "at the top of the file"),
+    ("notices", "at the top of the file"),
     ("images", "at the top of the file"),
     ("registries", "at the top of the file"),
     ("repositories", "at the top of the file"),

@@ -106,6 +106,8 @@ repositories:
   encryption: { zzzzzzzzzz: 1 }
 charts:
 - { zzzzzzzzzz: 1 }
+notices:
+- { zzzzzzzzzz: 1 }
 ";
         let schema = parsed_schema();
         let mut compared = 0;
@@ -128,6 +130,7 @@ charts:
                 "an identity" => "/$defs/identity/properties",
                 "an ECR repository" => "/$defs/repository/properties",
                 "a chart" => "/$defs/chart/properties",
+                "a notice" => "/$defs/notice/properties",
                 "`ecr`" => "/$defs/creation/properties",
                 "`mutability`" => "/$defs/mutability/anyOf/1/properties",
                 "`encryption`" => "/$defs/encryption/anyOf/1/properties",
@@ -139,7 +142,7 @@ charts:
             assert_eq!(read, described.keys().map(String::as_str).collect(), "{at}");
             compared += 1;
         }
-        assert_eq!(compared, 19);
+        assert_eq!(compared, 20);
     }
 
     #[test]
@@ -174,9 +177,23 @@ charts:
         let registry = |keys: &str| format!("registries: {{ r.example: {{ {keys} }} }}");
         let repository = |keys: &str| format!("repositories: [{{ name: app, {keys} }}]");
         let chart = |keys: &str| format!("charts: [{{ {keys} }}]");
+        let notice = |keys: &str| format!("notices: [{{ {keys} }}]");
         let rule = |keys: &str| format!("verify: [{{ source: '**', {keys} }}]");
         let wrong = [
             "images: a".to_owned(),
+            "notices: { slack: { env: A } }".into(),
+            notice(""),
+            notice("on: [drift]"),
+            notice("slack: { env: A }, teams: { env: B }"),
+            notice("slack: { env: A }, secret: { env: B }"),
+            notice("teams: { env: A }, template: '{}'"),
+            notice("slack: [A]"),
+            notice("slack: { env: A }, on: [never]"),
+            notice("slack: { env: A }, on: []"),
+            notice("slack: { env: A }, insecure: 1"),
+            notice("webhook: { env: A }, headers: { 'a b': c }"),
+            notice("webhook: { env: A }, headers: [a]"),
+            notice("webhook: { env: A }, template: [a]"),
             "images: [a:1]".into(),
             "images: [{ tag: a }]".into(),
             "imgaes: []".into(),

@@ -146,12 +146,15 @@ impl fmt::Display for Secret {
     }
 }
 
+/// The key of a header whose value need not be secret.
+pub(crate) const HEADER: &str = "header";
+
 /// Reads `STRING`, `{ env: NAME }`, `{ file: PATH }` or `{ awsSecret: ARN#KEY }`.
 pub(crate) fn read(reader: &mut Reader<'_>, field: Field<'_>) -> Option<Secret> {
     match &field.node.content {
         Content::Scalar { .. } => {
             let text = reader.text(field)?;
-            if field.key != "username" {
+            if !["username", HEADER].contains(&field.key) {
                 let message = format!("`{}` is in the file itself", field.key);
                 reader.push(
                     reader

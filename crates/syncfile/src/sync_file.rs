@@ -8,6 +8,7 @@ use oci::{Extent, Host, Location, Source, Target};
 use tagrules::Rules;
 
 use crate::chart::Chart;
+use crate::notice::Notice;
 use crate::registry::RegistryEntry;
 use crate::repository::EcrRepository;
 use crate::signing::Signing;
@@ -31,6 +32,8 @@ pub struct SyncFile {
     pub repositories: Vec<EcrRepository>,
     /// The charts, in the order of the files.
     pub charts: Vec<Chart>,
+    /// Who is told of a run, in the order of the files; the same one is in there once.
+    pub notices: Vec<Notice>,
 }
 
 impl SyncFile {
