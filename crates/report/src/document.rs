@@ -23,6 +23,7 @@ pub use outcome::Outcome;
 pub use severity::Severity;
 pub use timing::{Blobs, Timing};
 
+use crate::notices::NoticeReport;
 use crate::registries::RegistryUse;
 use crate::repositories::RepositoryReport;
 use crate::{ExitStatus, SourceLost};
@@ -47,6 +48,9 @@ pub struct Document {
     /// The registries that were asked, by side and name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub registries: Vec<RegistryUse>,
+    /// What became of the notices that were due.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<NoticeReport>,
 }
 
 /// One run of the program.
@@ -159,6 +163,7 @@ impl Document {
                 exit_code: exit_status.code(),
             },
             registries: facts.registries.clone(),
+            notices: Vec::new(),
         }
     }
 
@@ -226,6 +231,13 @@ mod tests {
     #[test]
     fn the_document_is_what_it_was() {
         insta::assert_snapshot!(document().to_json().unwrap());
+    }
+
+    #[test]
+    fn an_outcome_has_the_name_of_the_document() {
+        for outcome in Outcome::ALL {
+            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.as_str());
+        }
     }
 
     #[test]

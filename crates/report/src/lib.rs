@@ -5,6 +5,7 @@
 //! ([`summary()`]), progress bars ([`Progress`]), log lines ([`Lines`]), times ([`Timeline`]) and one
 //! [`ExitStatus`]. Nothing here prints: texts are returned, and bars draw where the caller says.
 
+mod delivery;
 mod diagnosis;
 mod document;
 mod exit_status;
@@ -15,6 +16,8 @@ mod html;
 mod junit;
 mod lines;
 mod markdown;
+mod metrics;
+mod notices;
 mod progress;
 mod registries;
 mod repositories;
@@ -28,6 +31,7 @@ mod tags;
 mod timeline;
 mod words;
 
+pub use delivery::{Delivery, Patience, Undelivered, deliver};
 pub use diagnosis::{Check, CheckStatus, Diagnosis, diagnosis_schema};
 pub use document::{
     Blobs, Bytes, Document, Error, ErrorClass, ErrorSide, Item, Kind, Mode, Origin, Outcome, Run,
@@ -38,6 +42,11 @@ pub use format::{Format, FormatError};
 pub use github::STEP_SUMMARY_LIMIT;
 pub use hint::next_step;
 pub use lines::Lines;
+pub use metrics::{Exposition, Metrics, RegistryUses, RunMetrics, RunPlan, group, groups_of};
+pub use notices::{
+    Notice, NoticeKind, NoticeReport, Occasion, Template, TemplateError, WebhookSignature, causes,
+    notice_schema, slack, teams,
+};
 pub use progress::Progress;
 pub use registries::{Pulls, RegistryUse, planned_pulls};
 pub use repositories::{RepositoryOutcome, RepositoryReport, ecr_summary, repositories};
