@@ -2,6 +2,7 @@
 //! in `settings`. The doc comments here are the help texts.
 
 mod doctor;
+mod metrics;
 mod referrers;
 mod repositories;
 mod run;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use doctor::DoctorArguments;
+pub(crate) use metrics::MetricsArguments;
 pub(crate) use referrers::{ReferrersArguments, Switch, which};
 pub(crate) use repositories::{EcrArguments, RepositoriesArguments};
 pub(crate) use run::{
@@ -160,6 +162,8 @@ pub(crate) enum Format {
     SyncFile,
     /// What `--output json` and `--report json=FILE` write
     Report,
+    /// What a webhook of `notices` gets
+    Notice,
     /// What `doctor --output json` writes
     Doctor,
     /// What `tags --output json` writes

@@ -17,7 +17,7 @@ use std::ffi::OsString;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
-use report::ExitStatus;
+use report::{ExitStatus, Metrics};
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Arguments, Command};
@@ -39,7 +39,8 @@ pub(crate) fn main(
         Err(Refused::ByClap(error)) => return shown_by_clap(&error),
         Err(Refused::ByUs(error)) => return failed(&error, terminal),
     };
-    let context = Context { environment, terminal, logging: &arguments.logging };
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), signing::is_fips());
+    let context = Context { environment, terminal, logging: &arguments.logging, metrics };
     let done = match &arguments.command {
         None => block_on(sync::execute(&arguments.sync, &context)),
         Some(Command::Sync(typed)) => block_on(sync::execute(typed, &context)),

@@ -104,6 +104,10 @@ pub(crate) const PER: Variable = variable("per", "SYNCER_PER");
 pub(crate) const MAX_TAGS: Variable = variable("max-tags", "SYNCER_MAX_TAGS");
 pub(crate) const ALLOW_EMPTY: Variable = variable("allow-empty", "SYNCER_ALLOW_EMPTY");
 
+pub(crate) const METRICS_LISTEN: Variable = variable("metrics-listen", "SYNCER_METRICS_LISTEN");
+pub(crate) const METRICS_FILE: Variable = variable("metrics-file", "SYNCER_METRICS_FILE");
+pub(crate) const METRICS_PUSH: Variable = variable("metrics-push", "SYNCER_METRICS_PUSH");
+
 /// Every variable that stands in for a flag.
 pub(crate) const VARIABLES: &[Variable] = &[
     IMAGES_FILE,
@@ -162,6 +166,9 @@ pub(crate) const VARIABLES: &[Variable] = &[
     PER,
     MAX_TAGS,
     ALLOW_EMPTY,
+    METRICS_LISTEN,
+    METRICS_FILE,
+    METRICS_PUSH,
 ];
 
 /// The region of AWS's own tools, the first one that is set.
@@ -188,6 +195,12 @@ pub(crate) const TARGET_PAIR: PairVariables = PairVariables {
     username: "SYNCER_TARGET_USERNAME",
     password: "SYNCER_TARGET_PASSWORD",
     password_file: "SYNCER_TARGET_PASSWORD_FILE",
+};
+
+pub(crate) const METRICS_PUSH_PAIR: PairVariables = PairVariables {
+    username: "SYNCER_METRICS_PUSH_USERNAME",
+    password: "SYNCER_METRICS_PUSH_PASSWORD",
+    password_file: "SYNCER_METRICS_PUSH_PASSWORD_FILE",
 };
 
 /// Whether a job of GitLab's reads Docker Hub's images through the proxy of its group.

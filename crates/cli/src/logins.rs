@@ -33,7 +33,10 @@ impl Logins {
 }
 
 /// The user and password of a side. A file is read whenever it is needed: mounted secrets rotate.
-fn pair(names: &PairVariables, environment: &Environment) -> Result<Option<Login>, CliError> {
+pub(crate) fn pair(
+    names: &PairVariables,
+    environment: &Environment,
+) -> Result<Option<Login>, CliError> {
     let text = |name: &str| environment.get(name).map(|value| value.to_string_lossy().into_owned());
     let file = environment.get(names.password_file).map(PathBuf::from);
     let password = match (text(names.password), file) {

@@ -13,6 +13,8 @@ mod error;
 mod help;
 mod logging;
 mod logins;
+mod metrics;
+mod notices;
 mod repositories;
 mod run;
 mod settings;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use indicatif::ProgressDrawTarget;
 use jiff::Timestamp;
-use report::{Document, ExitStatus, Lines, Progress, Rules, RunFacts, Signal, Timeline};
+use report::{
+    Document, ExitStatus, Lines, Metrics, Progress, Rules, RunFacts, RunPlan, Signal, Timeline,
+};
 use sync::{Engine, Listener, Listeners, Mode, Options, RunReport, Stop, TagSelection, Wanted};
 use syncfile::EcrRepository;
 use tokio::time::Instant;
@@ -17,6 +19,8 @@ use crate::charts;
 use crate::environment::Environment;
 use crate::error::CliError;
 use crate::logging::RUN_SPAN;
+use crate::metrics;
+use crate::notices::Notices;
 use crate::repositories::Reconciliation;
 use crate::settings::{self, RunSettings};
 use crate::signals::Signals;
@@ -32,6 +36,8 @@ pub(crate) struct Context<'a> {
     pub(crate) terminal: &'a Terminal,
     /// How to log, as it was typed.
     pub(crate) logging: &'a LoggingArguments,
+    /// What all runs of this process do, counted.
+    pub(crate) metrics: Metrics,
 }
 
 impl Context<'_> {
@@ -71,6 +77,8 @@ pub(crate) struct Job<'a> {
     pub(crate) selections: Vec<TagSelection>,
     /// The ECR repositories that are made what they are to be before anything is pushed.
     pub(crate) repositories: &'a [EcrRepository],
+    /// Who is told of the run.
+    pub(crate) notices: &'a [syncfile::Notice],
     /// Who is asked.
     pub(crate) peers: Peers<'a>,
     /// Whether a plan with something to do has an exit code of its own.
@@ -93,6 +101,7 @@ impl Job<'_> {
         let signals = Signals::stopping(stop.clone(), deadline)
             .map_err(|error| CliError::failed(format!("cannot listen for signals: {error}")))?;
         let stopped = Stopped { stop: &stop, deadline, by: &|| signals.first() };
+        let _serving = metrics::begin(&settings.metrics, &context.metrics).await?;
         let ended = self.run_until(&stopped, context).await?;
         ended.tell(settings, context)?;
         Ok(ended.status)
@@ -123,6 +132,7 @@ impl Job<'_> {
             wanted,
             selections,
             repositories,
+            notices,
             peers,
             pending_has_code,
             settings,
@@ -132,6 +142,12 @@ impl Job<'_> {
         tracing::debug!(%id, ?mode, "run begins");
         let limits = Limits { concurrency: settings.concurrency, deadline: stopped.deadline };
         let clients = Clients::new(&peers, mode == Mode::Sync, limits, context.environment)?;
+        let notices = Notices::new(notices, context.environment)?;
+        let counted = context.metrics.begin(RunPlan {
+            mode: mode.into(),
+            groups: groups(&wanted, &selections, repositories),
+            registries: wiring::live_registries(&clients),
+        });
         let asked = || {
             let wanted = wanted.iter().map(|one| (&one.signatures, one.origin.as_ref()));
             wanted.chain(selections.iter().map(|one| (&one.signatures, one.origin.as_ref())))
@@ -166,8 +182,11 @@ impl Job<'_> {
             ..defaults
         };
         let (source, target) = (clients.source.clone(), clients.target.clone());
-        let listeners =
-            Listeners(vec![show.listener(), Arc::clone(&timeline) as Arc<dyn Listener>]);
+        let listeners = Listeners(vec![
+            show.listener(),
+            Arc::clone(&timeline) as Arc<dyn Listener>,
+            Arc::new(counted.clone()),
+        ]);
         let engine = Engine::new(source, target, options, Arc::new(listeners));
         let report = engine.run_selecting(wanted, selections, stop).await;
         show.end();
@@ -191,9 +210,27 @@ impl Job<'_> {
             source_lost: settings.source_lost,
             timings: timeline.timings(&report),
         };
-        let document = Document::new(&facts, &report, status);
+        let mut document = Document::new(&facts, &report, status);
+        counted.end(&document, settings.source_lost);
+        let (web, credentials) = (&clients.web, &clients.credentials);
+        document.notices = notices.send(&document, web, credentials).await;
+        context.metrics.notices(&document.notices);
+        metrics::keep(&settings.metrics, &context.metrics, web, credentials).await;
         Ok(Ended { document, report, facts, status })
     }
+}
+
+/// The groups that metrics are told by: the files, or else the registries of the targets.
+fn groups(
+    wanted: &[Wanted],
+    selections: &[TagSelection],
+    repositories: &[EcrRepository],
+) -> Vec<String> {
+    let mut groups = report::groups_of(wanted, selections);
+    groups.extend(repositories.iter().map(|one| one.origin.file.display().to_string()));
+    groups.sort();
+    groups.dedup();
+    groups
 }
 
 /// How a run is stopped before its end.

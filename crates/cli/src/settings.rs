@@ -1,6 +1,7 @@
 //! What is meant: what was typed, then variables, then defaults, checked and with nothing left to
 //! ask. Pure but for one look at the files that must be there.
 
+mod metrics;
 mod reports;
 mod repositories;
 mod signing;
@@ -24,6 +25,7 @@ use crate::environment::{self, Environment, Found};
 use crate::error::CliError;
 use crate::logging::Logging;
 
+pub(crate) use metrics::{MetricsSettings, Push, host_of};
 pub(crate) use reports::ReportFile;
 pub(crate) use repositories::EcrSettings;
 pub(crate) use signing::{ImageSigning, SigningSettings, key_of_file, key_reference};
@@ -78,6 +80,8 @@ pub(crate) struct RunSettings {
     pub(crate) verbose: bool,
     /// Whether bars may be drawn.
     pub(crate) progress: bool,
+    /// Where metrics go.
+    pub(crate) metrics: MetricsSettings,
 }
 
 impl ListSettings {
@@ -238,6 +242,7 @@ impl RunSettings {
             github: github != Some(Switch::Off),
             verbose: flag(typed.verbose, environment, environment::VERBOSE)?,
             progress: !no_progress,
+            metrics: MetricsSettings::new(&typed.metrics, environment)?,
         })
     }
 }

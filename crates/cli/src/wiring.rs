@@ -22,6 +22,7 @@ use crate::settings::TargetLogin;
 use crate::signatures::Signatures;
 
 /// The clients of a run.
+#[derive(Clone)]
 pub(crate) struct Clients {
     /// Reads.
     pub(crate) source: Client,
@@ -204,27 +205,7 @@ fn registry_settings(entry: &RegistryEntry, mirrors: bool) -> RegistrySettings {
 }
 
 fn login(host: &Host, auth: &Auth, environment: &Environment) -> Result<Login, CliError> {
-    let variable =
-        |name: &str| environment.get(name).map(|value| value.to_string_lossy().into_owned());
-    // Read now, so that a variable that is missing is found before any registry is asked.
-    let read = |secret: &Secret| {
-        secret.read(variable).map_err(|error| {
-            CliError::usage(format!("registries: {host}: {}", with_causes(&error)))
-        })
-    };
-    // A file is read again whenever it is needed: mounted secrets rotate.
-    let keep = |secret: &Secret| -> Result<credentials::Secret, CliError> {
-        Ok(match (secret, read(secret)?) {
-            (Secret::Aws(secret), _) => credentials::Secret::Aws(SecretReference {
-                arn: secret.arn.clone(),
-                region: secret.region.clone(),
-                key: secret.key.clone(),
-                version: secret.version.clone(),
-            }),
-            (Secret::File(file), _) => credentials::Secret::File(file.clone()),
-            (_, text) => credentials::Secret::Text(text.unwrap_or_default()),
-        })
-    };
+    let keep = |secret: &Secret| keep(secret, &format!("registries: {host}"), environment);
     Ok(match auth {
         Auth::Anonymous => Login::Anonymous,
         Auth::Basic { username, password } => {
@@ -242,6 +223,31 @@ fn login(host: &Host, auth: &Auth, environment: &Environment) -> Result<Login, C
             client_id: azure.client_id.clone(),
             tenant_id: azure.tenant_id.clone(),
         }),
+    })
+}
+
+/// A secret as it is kept until it is needed; `place` is where the sync file has it.
+pub(crate) fn keep(
+    secret: &Secret,
+    place: &str,
+    environment: &Environment,
+) -> Result<credentials::Secret, CliError> {
+    let variable =
+        |name: &str| environment.get(name).map(|value| value.to_string_lossy().into_owned());
+    // Read now, so that a variable that is missing is found before any registry is asked.
+    let text = secret
+        .read(variable)
+        .map_err(|error| CliError::usage(format!("{place}: {}", with_causes(&error))))?;
+    // A file is read again whenever it is needed: mounted secrets rotate.
+    Ok(match (secret, text) {
+        (Secret::Aws(secret), _) => credentials::Secret::Aws(SecretReference {
+            arn: secret.arn.clone(),
+            region: secret.region.clone(),
+            key: secret.key.clone(),
+            version: secret.version.clone(),
+        }),
+        (Secret::File(file), _) => credentials::Secret::File(file.clone()),
+        (_, text) => credentials::Secret::Text(text.unwrap_or_default()),
     })
 }
 
@@ -291,6 +297,12 @@ pub(crate) fn registries(clients: &Clients, plan: Option<&RunReport>) -> Vec<Reg
     let mut registries = used(ErrorSide::Source, &clients.source);
     registries.extend(used(ErrorSide::Target, &clients.target));
     registries
+}
+
+/// The same at any moment of a run.
+pub(crate) fn live_registries(clients: &Clients) -> report::RegistryUses {
+    let clients = clients.clone();
+    Box::new(move || registries(&clients, None))
 }
 
 /// One item for each target of each image.

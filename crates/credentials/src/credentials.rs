@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use oci::{Host, Repository};
 use reqwest::Url;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
 use crate::auth_file::{AuthFile, HelperName};
@@ -17,7 +17,7 @@ use crate::credential_helper::Helpers;
 use crate::doors::{Door, Doors};
 use crate::key::{candidates, helper_servers};
 use crate::login::{Way, read_text};
-use crate::{Credential, Environment, Error, Login, kubernetes};
+use crate::{Credential, Environment, Error, Login, Secret, kubernetes};
 
 /// Where credentials come from: logins given for hosts, then the places of an [`Environment`].
 /// Clones share what helpers and clouds said.
@@ -67,6 +67,14 @@ impl Credentials {
         if let Some((login, _)) = self.login(host) {
             login.refused(&self.doors).await;
         }
+    }
+
+    /// A secret that is for no registry, from wherever it is; `what` names it in errors.
+    ///
+    /// # Errors
+    /// It cannot be read, or is empty.
+    pub async fn reveal(&self, secret: &Secret, what: &'static str) -> Result<SecretString, Error> {
+        secret.read(what, &self.doors).await
     }
 
     /// The credential for a repository, or for the host where none is named.

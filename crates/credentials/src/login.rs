@@ -70,7 +70,11 @@ pub(crate) enum Way {
 
 impl Secret {
     /// The secret itself; an empty one is an error.
-    async fn read(&self, what: &'static str, doors: &Doors) -> Result<SecretString, Error> {
+    pub(crate) async fn read(
+        &self,
+        what: &'static str,
+        doors: &Doors,
+    ) -> Result<SecretString, Error> {
         let (text, place) = match self {
             Self::Text(text) => (text.clone(), format!("the {what}")),
             Self::File(file) => {

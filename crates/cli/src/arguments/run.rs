@@ -9,7 +9,8 @@ use oci::Platform;
 use secrecy::SecretString;
 
 use super::{
-    EcrArguments, KeyArguments, ReferrersArguments, RepositoriesArguments, SigningArguments, Switch,
+    EcrArguments, KeyArguments, MetricsArguments, ReferrersArguments, RepositoriesArguments,
+    SigningArguments, Switch,
 };
 use crate::environment::boolean;
 
@@ -223,6 +224,8 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = boolean)]
     pub(crate) no_progress: Option<bool>,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArguments,
 }
 
 /// What it counts as that the source has lost what the target still has.

@@ -36,6 +36,7 @@ pub(crate) async fn execute(
         wanted,
         selections,
         repositories: &[],
+        notices: &[],
         peers,
         pending_has_code,
         settings,

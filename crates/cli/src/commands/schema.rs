@@ -17,6 +17,7 @@ pub(crate) fn execute(
     let schema = match typed.format {
         Format::SyncFile => syncfile::schema().to_owned(),
         Format::Report => json(report::json_schema())?,
+        Format::Notice => json(report::notice_schema())?,
         Format::Doctor => json(report::diagnosis_schema())?,
         Format::Tags => json(report::tags_json_schema())?,
         Format::Signature => json(report::signature_schema())?,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use oci::Host;
-use report::ExitStatus;
+use report::{ExitStatus, Template};
 use sync::Mode;
 use syncfile::{Defaults, Diagnostics, Input, Loaded};
 
@@ -95,9 +95,19 @@ impl List<'_> {
             }
         }
         let peers = Peers { registries: &sync_file.registries, login: login.as_ref(), login_hosts };
-        let (repositories, settings) = (&sync_file.repositories, &settings);
-        let job =
-            Job { mode, wanted, selections, repositories, peers, pending_has_code, settings, show };
+        let (repositories, notices) = (&sync_file.repositories, &sync_file.notices);
+        let settings = &settings;
+        let job = Job {
+            mode,
+            wanted,
+            selections,
+            repositories,
+            notices,
+            peers,
+            pending_has_code,
+            settings,
+            show,
+        };
         job.run(context).await
     }
 }
@@ -130,6 +140,8 @@ pub(crate) fn load(
     let loaded = syncfile::load(&inputs, &defaults).map_err(wrong)?;
     let read = |text: &str| key_reference(text).map(|_| ());
     loaded.sync_file.check_keys(signing.outside(), read).map_err(wrong)?;
+    let template = |text: &str| Template::new(text).map(drop).map_err(|error| error.to_string());
+    loaded.sync_file.check_templates(template).map_err(wrong)?;
     repositories::check(&loaded.sync_file)?;
     let warnings: Vec<String> =
         loaded.warnings.iter().map(|warning| warning.render(colours)).collect();

@@ -11,6 +11,7 @@ mod ecr_sync;
 mod help;
 mod kill;
 mod kyma;
+mod notices;
 mod output;
 mod platforms;
 mod program;
