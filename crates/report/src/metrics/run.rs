@@ -74,7 +74,7 @@ impl Run {
         let mode = run.mode();
         // What is there from the start has an increase when it first happens.
         for outcome in Outcome::ALL {
-            let labels = ItemLabels { mode, outcome: outcome.as_str() };
+            let labels = ItemLabels { mode, outcome: outcome.name() };
             drop(run.shared.families.items.get_or_create(&labels));
         }
         run
@@ -105,7 +105,7 @@ impl Run {
         let families = &self.shared.families;
         let outcome = Outcome::from(report.outcome);
         self.count_outcome(outcome, 1);
-        let labels = ItemLabels { mode: self.mode(), outcome: outcome.as_str() };
+        let labels = ItemLabels { mode: self.mode(), outcome: outcome.name() };
         families.item_duration.get_or_create(&labels).observe(report.duration.as_secs_f64());
         self.count_bytes(report.transferred.into());
         let class = report.failure.as_ref().map(|failure| failure.class);
@@ -124,7 +124,7 @@ impl Run {
 
     fn count_outcome(&self, outcome: Outcome, items: usize) {
         *self.counted().outcomes.entry(outcome).or_default() += items;
-        let labels = ItemLabels { mode: self.mode(), outcome: outcome.as_str() };
+        let labels = ItemLabels { mode: self.mode(), outcome: outcome.name() };
         self.shared.families.items.get_or_create(&labels).inc_by(items as u64);
     }
 
@@ -199,7 +199,7 @@ impl Run {
             let group = self.shared.groups.name(&name);
             for outcome in Outcome::ALL {
                 let items = outcomes.get(&outcome).copied().unwrap_or_default();
-                let labels = GroupItemLabels { group: group.clone(), outcome: outcome.as_str() };
+                let labels = GroupItemLabels { group: group.clone(), outcome: outcome.name() };
                 families.last_run_items.get_or_create(&labels).set(items);
             }
             let all_well = outcomes.keys().all(|outcome| groups::is_well(*outcome, source_lost));

@@ -48,7 +48,7 @@ pub(super) fn title(document: &Document) -> String {
 fn counts(outcomes: &[(Outcome, usize)]) -> String {
     let counts = outcomes
         .iter()
-        .map(|(outcome, items)| format!("{items} {}", outcome.as_str().replace('-', " ")));
+        .map(|(outcome, items)| format!("{items} {}", outcome.name().replace('-', " ")));
     counts.collect::<Vec<_>>().join(", ")
 }
 

@@ -20,7 +20,7 @@ pub fn slack(notice: &Notice) -> Value {
     let lines = notice.items.iter().map(|item| {
         let why = reason(item, 250).map(|why| format!(": {}", escaped(&why))).unwrap_or_default();
         let target = escaped(&shortened(&item.target.replace('`', "'"), 250));
-        format!("• *{}* `{target}`{why}", item.outcome.as_str())
+        format!("• *{}* `{target}`{why}", item.outcome.name())
     });
     let mut sections: Vec<String> = Vec::new();
     let mut shown = 0;

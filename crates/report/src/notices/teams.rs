@@ -36,7 +36,7 @@ fn message(notice: &Notice, shown: usize) -> Value {
         .summary
         .outcomes
         .iter()
-        .map(|(outcome, items)| json!({ "title": outcome.as_str(), "value": items.to_string() }))
+        .map(|(outcome, items)| json!({ "title": outcome.name(), "value": items.to_string() }))
         .collect();
     let mut body = vec![
         json!({
@@ -76,7 +76,7 @@ fn line(item: &Item) -> Value {
         _ => "Good",
     };
     let mut inlines = vec![
-        run(item.outcome.as_str().to_owned(), color, true),
+        run(item.outcome.name().to_owned(), color, true),
         run(format!(" {}", shortened(&item.target, 300)), "Default", false),
     ];
     inlines.extend(reason(item, 400).map(|why| run(format!(": {why}"), "Default", false)));
