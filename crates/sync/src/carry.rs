@@ -11,6 +11,7 @@ use futures::future::{join, join_all, try_join_all};
 use oci::Manifest;
 use tokio::sync::{oneshot, watch};
 
+use crate::act::{Act, ActKind};
 use crate::blobs::{Copying, Stage};
 use crate::closure::Closure;
 use crate::destination::Destination;
@@ -199,7 +200,26 @@ impl Carrier<'_> {
         destination: &Destination<'_>,
         manifest: &Manifest,
     ) -> Result<(), Failure> {
-        let listed = destination.place.put_manifest(manifest).await?;
+        let place = destination.place;
+        let listed = match manifest.subject() {
+            // Whoever looks at the subject sees it from here on.
+            Some(subject) => {
+                let brought = self.walk.acts.begin(|| {
+                    let digest = manifest.digest();
+                    let kind = ActKind::ReferrerBrought;
+                    let mut act = Act::at_digest(kind, place.location(), &digest);
+                    act.source = Some(format!("{}@{digest}", self.source.location()));
+                    act.to = Some(digest);
+                    act.evidence.subject = Some(subject.digest);
+                    act
+                });
+                let brought = brought.await?;
+                let listed = place.put_manifest(manifest).await?;
+                brought.done(|_| ()).await?;
+                listed
+            }
+            None => place.put_manifest(manifest).await?,
+        };
         self.walk.blobs.add_manifest(destination.place, manifest.digest());
         if !listed && self.walk.options.referrers.which != WhichReferrers::None {
             destination.does_not_list(manifest.clone());

@@ -4,6 +4,7 @@
 use futures::future::{join, join_all};
 use oci::{Digest, Manifest, Selector, Tag};
 
+use crate::act::Act;
 use crate::carry::{Carrier, Parts, Root};
 use crate::closure::Closure;
 use crate::companions::{Companions, Search};
@@ -25,6 +26,10 @@ pub(crate) async fn image(
     root: subset::Root,
     wanting: &[(&Item, &Place)],
 ) {
+    if walk.acts.have_failed() {
+        wanting.iter().for_each(|(item, _)| item.ends(Err(nothing_is_begun())));
+        return;
+    }
     let is_at_source = |node: &Digest| !root.is_made || *node != root.manifest.digest();
     let foreign_layers = walk.options.foreign_layers;
     let closure = closure::read(source, Side::Source, root.manifest.clone(), foreign_layers).await;
@@ -64,6 +69,12 @@ pub(crate) async fn image(
     let (there, parts) = those_that_have_it(&to, brought);
     let copy = Copy { walk, carrier, closure, companions };
     copy.finish(there, parts).await;
+}
+
+/// What becomes of a copy that would be for nothing, because its tag could not be recorded.
+fn nothing_is_begun() -> Failure {
+    let message = "the audit log cannot be written, so nothing more was begun";
+    Failure::new(Side::Target, Class::Storage, message)
 }
 
 /// Says what may be missing of companions; whether the copy may go on.
@@ -208,6 +219,7 @@ impl Copy<'_> {
         parts: &Parts,
     ) -> Result<Outcome, Failure> {
         let (place, tag) = (destination.place, &item.wanted.target.tag);
+        let published = self.walk.acts.begin(|| Act::published(item, root.digest())).await?;
         let tagged = match place.tag(tag, root).await {
             Err(failure) if failure.content_unknown => {
                 self.carrier.all_again(&self.closure, destination, Root::LeftToCaller).await?;
@@ -215,14 +227,22 @@ impl Copy<'_> {
             }
             tagged => tagged,
         };
-        if let Tagged::Holds(other) = tagged? {
+        let tagged = tagged?;
+        if let Tagged::Holds(other) = tagged {
             // Someone else set the tag while this copy was under way. It stays theirs.
+            published.was_nothing();
             item.report().target_digest = Some(other);
             return Ok(Outcome::Drift);
         }
         parts.are_committed();
         self.walk.blobs.add_manifest(place, root.digest());
-        read_back(place, item, tag, root).await
+        let outcome = read_back(place, item, tag, root).await;
+        if tagged == Tagged::Same {
+            published.was_nothing();
+            return outcome;
+        }
+        published.done(|act| act.evidence.read_back = item.report().target_digest).await?;
+        outcome
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::act::Acts;
 use crate::fallback_tag::FallbackTags;
 use crate::observe::FirstLooks;
 use crate::place::Places;
@@ -21,7 +22,7 @@ use crate::turns::Turns;
 use crate::walk::{self, Walk};
 use crate::{
     Charts, Class, Event, Failure, ForeignLayers, ItemId, ItemReport, Keys, Listener, Outcome,
-    Provenance, Referrers, RunReport, Side, Wanted, groups,
+    Provenance, Referrers, RunReport, Side, Wanted, Witness, groups,
 };
 
 /// What a run does with what it decides.
@@ -66,6 +67,8 @@ pub struct Options {
     pub blocked: HashMap<Location, Failure>,
     /// The chart repositories that items come from.
     pub charts: Arc<Charts>,
+    /// Who keeps a record of what is done to targets, if anybody.
+    pub witness: Option<Arc<dyn Witness>>,
 }
 
 impl Default for Options {
@@ -85,6 +88,7 @@ impl Default for Options {
             failed_before: false,
             blocked: HashMap::new(),
             charts: Arc::default(),
+            witness: None,
         }
     }
 }
@@ -121,6 +125,7 @@ pub struct Engine {
     target: registry::Client,
     pub(crate) options: Options,
     pub(crate) listener: Arc<dyn Listener>,
+    pub(crate) acts: Acts,
 }
 
 impl Engine {
@@ -131,7 +136,8 @@ impl Engine {
         options: Options,
         listener: Arc<dyn Listener>,
     ) -> Self {
-        Self { source, target, options, listener }
+        let acts = Acts::new(options.witness.clone());
+        Self { source, target, options, listener, acts }
     }
 
     /// Walks every wanted item and returns one report for each, in the same order.
@@ -165,6 +171,7 @@ impl Engine {
                 biased;
                 () = stop.begin_nothing.cancelled() => break,
                 () = fail_fast.cancelled() => break,
+                () = self.acts.failed() => break,
                 slot = Arc::clone(&slots).acquire_owned() => slot,
             };
             let walk = Arc::clone(&walk);
@@ -191,6 +198,9 @@ impl Engine {
         let (class, why) = match (interrupted, fail_fast.is_cancelled()) {
             _ if at_deadline => (Class::Deadline, "the deadline came before it was done"),
             (true, _) => (Class::Interrupted, "the run was stopped before its turn came"),
+            (false, _) if self.acts.have_failed() => {
+                (Class::Storage, "the audit log cannot be written, so nothing more was begun")
+            }
             (false, true) => (
                 Class::Interrupted,
                 "another item failed before its turn came, and --fail-fast was asked for",
@@ -225,6 +235,7 @@ impl Engine {
             tag_lists: TagLists::new(wanted, listed),
             fallback_tags: FallbackTags::default(),
             signing_turns: Turns::default(),
+            acts: self.acts.clone(),
             options: self.options.clone(),
             listener: Arc::clone(&self.listener),
         }

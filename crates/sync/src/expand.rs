@@ -61,6 +61,11 @@ impl Engine {
         let selections: Vec<Arc<TagSelection>> = selections.into_iter().map(Arc::new).collect();
         let lists = self.list(&selections, stop).await;
         let mut items = expand(named, &selections, &lists);
+        let ended = items.iter_mut().filter_map(|item| match item {
+            Item::Ended(report) => Some(report),
+            Item::Wanted(..) => None,
+        });
+        self.acts.ended(ended).await;
         self.tell(&items, &selections, &lists);
         if self.options.fail_fast {
             put_off(&mut items);

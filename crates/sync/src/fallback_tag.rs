@@ -11,6 +11,7 @@ use std::time::Duration;
 use oci::{Algorithm, Content, Digest, Manifest, MediaType};
 use serde_json::{Map, Value, json};
 
+use crate::act::{Act, ActKind, Acts};
 use crate::place::Place;
 use crate::turns::Turns;
 use crate::{Class, Failure, Side};
@@ -32,6 +33,7 @@ impl FallbackTags {
     /// Sees to it that the target's list of a subject's referrers has these.
     pub(crate) async fn add(
         &self,
+        acts: &Acts,
         target: &Place,
         subject: Digest,
         referrers: &[Manifest],
@@ -44,8 +46,9 @@ impl FallbackTags {
             if writes > 1 {
                 tokio::time::sleep(PAUSE * 4_u32.pow(writes - 2)).await;
             }
-            let there = match target.manifest(tag.clone()).await? {
-                Some(manifest) => List::read(&manifest, &subject)?,
+            let held = target.manifest(tag.clone()).await?;
+            let there = match &held {
+                Some(manifest) => List::read(manifest, &subject)?,
                 None => List::default(),
             };
             if there.has_all_of(&wanted) {
@@ -53,7 +56,18 @@ impl FallbackTags {
             }
             wanted = there.and(wanted);
             if writes < WRITES {
-                target.put_list(&tag, &wanted.manifest()?).await?;
+                let list = wanted.manifest()?;
+                let rewritten = acts.begin(|| {
+                    let kind = ActKind::ReferrerListRewritten;
+                    let mut act = Act::at_tag(kind, target.location(), &tag);
+                    act.from = held.map(|held| held.digest());
+                    act.to = Some(list.digest());
+                    act.evidence.subject = Some(subject);
+                    act
+                });
+                let rewritten = rewritten.await?;
+                target.put_list(&tag, &list).await?;
+                rewritten.done(|_| ()).await?;
             }
         }
         let message = format!(

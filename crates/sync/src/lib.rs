@@ -3,8 +3,11 @@
 //! [`Engine::run`] takes what is wanted and returns one [`ItemReport`] for each item. Items flow
 //! through their stages one by one, many at once (`walk`); what to do is decided by one pure
 //! table ([`decide()`]); a blob moves once per target registry (`blobs`). The engine knows no
-//! screen: it emits [`Event`]s, and listeners make of them what they like.
+//! screen: it emits [`Event`]s, and listeners make of them what they like. What it does to a target it
+//! hands to a [`Witness`].
 
+mod act;
+mod artifact;
 mod blobs;
 mod carry;
 mod charts;
@@ -40,6 +43,8 @@ mod waits;
 mod walk;
 mod wanted;
 
+pub use act::{Act, ActKind, Evidence, Room, Unrecorded, Witness};
+pub use artifact::Artifact;
 pub use charts::Charts;
 pub use decide::{Decision, SourceState, TargetState, decide};
 pub use engine::{Engine, Mode, Options, Stop};

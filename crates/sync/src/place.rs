@@ -159,8 +159,10 @@ pub(crate) enum Realm {
 /// What a tag holds after the attempt to set it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Tagged {
-    /// What was wanted.
-    AsWanted,
+    /// What was wanted, since now.
+    Set,
+    /// What was wanted, already before.
+    Same,
     /// Something else, which was left alone.
     Holds(Digest),
 }
@@ -168,7 +170,8 @@ pub(crate) enum Tagged {
 impl From<layout::Tagged> for Tagged {
     fn from(tagged: layout::Tagged) -> Self {
         match tagged {
-            layout::Tagged::Written | layout::Tagged::Same => Self::AsWanted,
+            layout::Tagged::Written => Self::Set,
+            layout::Tagged::Same => Self::Same,
             layout::Tagged::Holds(digest) => Self::Holds(digest),
         }
     }
@@ -384,10 +387,10 @@ impl Place {
             Store::Registry(remote) => {
                 let selector = Selector::Tag(tag.clone());
                 match self.resolve(&selector).await? {
-                    Some(digest) if manifest.has_digest(&digest) => Ok(Tagged::AsWanted),
+                    Some(digest) if manifest.has_digest(&digest) => Ok(Tagged::Same),
                     Some(digest) => Ok(Tagged::Holds(digest)),
                     None => match remote.client.put_manifest(&selector, manifest).await {
-                        Ok(_receipt) => Ok(Tagged::AsWanted),
+                        Ok(_receipt) => Ok(Tagged::Set),
                         // Where tags are immutable, whoever comes second is refused (ECR: 400,
                         // Harbor: 412); what the tag holds then is what matters.
                         Err(error) if error.kind() == registry::ErrorKind::Rejected => {

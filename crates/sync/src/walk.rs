@@ -11,6 +11,7 @@ use futures::future::{join, join_all};
 use oci::{Digest, Location, Selection};
 use tokio::sync::Semaphore;
 
+use crate::act::Acts;
 use crate::blobs::Blobs;
 use crate::fallback_tag::FallbackTags;
 use crate::groups::SameSource;
@@ -41,6 +42,7 @@ pub(crate) struct Walk {
     /// Signing one thing at one place is one walk's affair at a time, so that two tags of one image get
     /// one signature.
     pub(crate) signing_turns: Turns,
+    pub(crate) acts: Acts,
     pub(crate) options: Options,
     pub(crate) listener: Arc<dyn Listener>,
 }
@@ -83,6 +85,8 @@ pub(crate) async fn group(
             report.fail(failure.clone());
         }
     }
+    // Before it is told.
+    walk.acts.ended(reports.iter_mut().map(|(_, report)| report)).await;
     for (id, report) in &reports {
         walk.listener.hear(&Event::ItemFinished { item: *id, report: Arc::new(report.clone()) });
     }

@@ -8,6 +8,7 @@ use oci::{Content, Digest, Manifest};
 
 use super::{Carrier, Root};
 use crate::Failure;
+use crate::act::{Act, ActKind};
 use crate::companions::Companion;
 use crate::destination::Destination;
 use crate::place::Tagged;
@@ -66,8 +67,22 @@ impl Carrier<'_> {
         let tagged = to.iter().zip(parts).map(|(destination, parts)| async move {
             let parts = parts?;
             let Some(tag) = tag else { return Ok(None) };
-            match destination.place.tag(tag, manifest).await? {
-                Tagged::AsWanted => {
+            let place = destination.place;
+            let brought = self.walk.acts.begin(|| {
+                let kind = ActKind::CompanionTagBrought;
+                let mut act = Act::at_tag(kind, place.location(), tag);
+                act.source = Some(format!("{}:{tag}", self.source.location()));
+                act.to = Some(manifest.digest());
+                act
+            });
+            let brought = brought.await?;
+            let tagged = place.tag(tag, manifest).await?;
+            match tagged {
+                Tagged::Set => brought.done(|_| ()).await?,
+                Tagged::Same | Tagged::Holds(_) => brought.was_nothing(),
+            }
+            match tagged {
+                Tagged::Set | Tagged::Same => {
                     parts.are_committed();
                     Ok(None)
                 }
@@ -98,7 +113,8 @@ impl Carrier<'_> {
             }
         }
         let lists = stream::iter(by_subject).map(|(subject, referrers)| async move {
-            self.walk.fallback_tags.add(destination.place, subject, &referrers).await
+            let (walk, place) = (self.walk, destination.place);
+            walk.fallback_tags.add(&walk.acts, place, subject, &referrers).await
         });
         lists
             .buffer_unordered(COMPANIONS_AT_ONCE)

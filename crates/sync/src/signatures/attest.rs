@@ -12,6 +12,7 @@ use signing::{Signer, bundle};
 use super::found::Found;
 use super::ours::{Subject, failed};
 use super::publish;
+use crate::act::ActKind;
 use crate::item::Item;
 use crate::place::Place;
 use crate::walk::Walk;
@@ -102,5 +103,6 @@ pub(super) async fn mirrored(
         Failure::new(Side::Target, Class::Key, message)
     })?;
     let root = root.descriptor(target).await?;
-    publish::statement_about(walk, signer, target, &root, statement).await
+    let kind = ActKind::AttestationMade;
+    publish::statement_about(walk, signer, target, &root, kind, statement).await
 }

@@ -153,7 +153,7 @@ async fn one(
         Verdict::Refused(whose) => Err(strange(subject.digest, &whose)),
         Verdict::Sign { legacy, bundle } => {
             if legacy {
-                publish::legacy(signer, target, subject.digest, &found).await?;
+                publish::legacy(walk, signer, target, subject.digest, &found).await?;
             }
             if bundle {
                 let subject = subject.descriptor(target).await?;

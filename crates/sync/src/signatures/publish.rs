@@ -10,6 +10,7 @@ use signing::{PublicKey, Signer};
 
 use super::found::Found;
 use super::ours::failed;
+use crate::act::{Act, ActKind};
 use crate::place::Place;
 use crate::tag_lists::cosign_tag;
 use crate::walk::Walk;
@@ -18,6 +19,7 @@ use crate::{Class, Failure, Side};
 /// Appends a signature in cosign's first form to what is under the tag, by one PUT of its manifest,
 /// and reads it back.
 pub(super) async fn legacy(
+    walk: &Walk,
     signer: &Signer,
     target: &Place,
     subject: Digest,
@@ -54,7 +56,17 @@ pub(super) async fn legacy(
         write(target, blob).await?;
     }
     let manifest = parse(image.manifest, &image.media_type)?;
+    let made = walk.acts.begin(|| {
+        let mut act = Act::at_tag(ActKind::SignatureMade, target.location(), &tag);
+        act.from = found.image.as_ref().map(Manifest::digest);
+        act.to = Some(manifest.digest());
+        act.evidence.subject = Some(subject);
+        act.evidence.key = Some(key.to_string());
+        act
+    });
+    let made = made.await?;
     target.move_tag(&tag, &manifest).await?;
+    made.done(|_| ()).await?;
     if target.is_growing() || Found::at(target, subject).await?.includes(&Evidence::Layer(layer)) {
         return Ok(());
     }
@@ -71,7 +83,7 @@ pub(super) async fn bundle(
     subject: &Descriptor,
 ) -> Result<(), Failure> {
     let statement = bundle::signature_statement(&subject.digest);
-    statement_about(walk, signer, target, subject, statement).await
+    statement_about(walk, signer, target, subject, ActKind::SignatureMade, statement).await
 }
 
 /// Signs a statement and makes it a referrer of what it is about.
@@ -80,6 +92,7 @@ pub(super) async fn statement_about(
     signer: &Signer,
     target: &Place,
     subject: &Descriptor,
+    kind: ActKind,
     statement: Vec<u8>,
 ) -> Result<(), Failure> {
     let key = signer.reference();
@@ -97,9 +110,19 @@ pub(super) async fn statement_about(
         write(target, blob).await?;
     }
     let manifest = parse(referrer.manifest, &MediaType::OCI_MANIFEST)?;
+    let digest = manifest.digest();
+    let made = walk.acts.begin(|| {
+        let mut act = Act::at_digest(kind, target.location(), &digest);
+        act.to = Some(digest);
+        act.evidence.subject = Some(subject.digest);
+        act.evidence.key = Some(key.to_string());
+        act
+    });
+    let made = made.await?;
     let is_listed = target.put_manifest(&manifest).await?;
+    made.done(|_| ()).await?;
     if !is_listed {
-        walk.fallback_tags.add(target, subject.digest, &[manifest]).await?;
+        walk.fallback_tags.add(&walk.acts, target, subject.digest, &[manifest]).await?;
     }
     Ok(())
 }

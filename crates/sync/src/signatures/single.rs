@@ -33,7 +33,10 @@ impl Engine {
             vec![Subject::of(&root)]
         };
         // What stands there came from there: nobody who signed it is a stranger.
-        let state = ours::sign_all(&walk, with, &place, &place, &subjects).await?;
+        let signed = ours::sign_all(&walk, with, &place, &place, &subjects).await;
+        // Nobody waits for the end of an item here.
+        self.acts.ended(std::iter::empty()).await;
+        let state = signed?;
         place.finish().await?;
         Ok((digest, state))
     }
