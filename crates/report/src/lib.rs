@@ -6,6 +6,7 @@
 //! [`ExitStatus`]. Nothing here prints: texts are returned, and bars draw where the caller says.
 
 mod delivery;
+mod audit;
 mod diagnosis;
 mod document;
 mod exit_status;
@@ -32,6 +33,11 @@ mod timeline;
 mod words;
 
 pub use delivery::{Delivery, Patience, Undelivered, deliver};
+pub use audit::{
+    AuditAct, AuditError, AuditEvidence, AuditFailure, AuditFile, AuditLine, AuditLog, AuditRun,
+    Break, Ending, Expected, Finished, HEAD_TYPE, Head, Remark, Started, Torn, Verified,
+    VerifyError, Who, audit_schema, verify,
+};
 pub use diagnosis::{Check, CheckStatus, Diagnosis, diagnosis_schema};
 pub use document::{
     Blobs, Bytes, Document, Error, ErrorClass, ErrorSide, Item, Kind, Mode, Origin, Outcome, Run,
