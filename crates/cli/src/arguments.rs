@@ -1,6 +1,7 @@
 //! What was typed, as it was typed. What it means together with variables and defaults is decided
 //! in `settings`. The doc comments here are the help texts.
 
+mod audit;
 mod doctor;
 mod metrics;
 mod referrers;
@@ -14,6 +15,7 @@ mod tags;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use audit::{AuditArguments, AuditCommand, AuditCommandArguments, AuditVerifyArguments};
 pub(crate) use doctor::DoctorArguments;
 pub(crate) use metrics::MetricsArguments;
 pub(crate) use referrers::{ReferrersArguments, Switch, which};
@@ -79,6 +81,7 @@ pub(crate) enum Command {
     Tags(TagsArguments),
     Sign(SignArguments),
     VerifySignature(VerifySignatureArguments),
+    Audit(AuditCommandArguments),
     Serve(ServeArguments),
     Schema(SchemaArguments),
     Completions(CompletionsArguments),
@@ -170,6 +173,10 @@ pub(crate) enum Format {
     Tags,
     /// What `sign --output json` and `verify-signature --output json` write
     Signature,
+    /// A line of an audit log
+    Audit,
+    /// What `audit verify --output json` writes
+    AuditVerdict,
 }
 
 /// Print a completion script for a shell

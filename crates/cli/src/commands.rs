@@ -1,5 +1,6 @@
 //! One file per command, and the way from what was typed to the one that is meant.
 
+mod audit;
 mod check;
 mod completions;
 mod copy;
@@ -51,6 +52,7 @@ pub(crate) fn main(
         Some(Command::Tags(typed)) => block_on(tags::execute(typed, &context)),
         Some(Command::Sign(typed)) => block_on(signature::sign(typed, &context)),
         Some(Command::VerifySignature(typed)) => block_on(signature::verify(typed, &context)),
+        Some(Command::Audit(typed)) => block_on(audit::execute(typed, &context)),
         Some(Command::Serve(typed)) => block_on(serve::execute(typed, &context)),
         Some(Command::Check(typed)) => check::execute(typed, &context),
         Some(Command::Schema(typed)) => schema::execute(typed, &context),

@@ -23,6 +23,10 @@ fn commands() -> String {
     for name in names {
         if let Some(command) = root.find_subcommand_mut(&name).filter(|_| name != "help") {
             section(&mut text, command, 2);
+            let nested = command.get_subcommands_mut();
+            nested.filter(|nested| nested.get_name() != "help").for_each(|nested| {
+                section(&mut text, nested, 3);
+            });
         }
     }
     text

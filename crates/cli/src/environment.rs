@@ -84,6 +84,12 @@ pub(crate) const LATE_REFERRERS: Variable = variable("late-referrers", "SYNCER_L
 pub(crate) const OUTPUT: Variable = variable("output", "SYNCER_OUTPUT");
 pub(crate) const REPORT: Variable = variable("report", "SYNCER_REPORT");
 pub(crate) const GITHUB: Variable = variable("github", "SYNCER_GITHUB");
+pub(crate) const AUDIT_LOG: Variable = variable("audit-log", "SYNCER_AUDIT_LOG");
+pub(crate) const AUDIT_KEY: Variable = variable("audit-key", "SYNCER_AUDIT_KEY");
+pub(crate) const AUDIT_PUSH: Variable = variable("audit-push", "SYNCER_AUDIT_PUSH");
+pub(crate) const HEAD: Variable = variable("head", "SYNCER_HEAD");
+pub(crate) const PREVIOUS: Variable = variable("previous", "SYNCER_PREVIOUS");
+pub(crate) const SIGNATURE: Variable = variable("signature", "SYNCER_SIGNATURE");
 pub(crate) const VERBOSE: Variable = variable("verbose", "SYNCER_VERBOSE");
 pub(crate) const NO_PROGRESS: Variable = variable("no-progress", "SYNCER_NO_PROGRESS");
 pub(crate) const DEBUG: Variable = variable("debug", "SYNCER_DEBUG");
@@ -147,6 +153,12 @@ pub(crate) const VARIABLES: &[Variable] = &[
     OUTPUT,
     REPORT,
     GITHUB,
+    AUDIT_LOG,
+    AUDIT_KEY,
+    AUDIT_PUSH,
+    HEAD,
+    PREVIOUS,
+    SIGNATURE,
     VERBOSE,
     NO_PROGRESS,
     DEBUG,

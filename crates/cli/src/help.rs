@@ -10,7 +10,9 @@ use crate::environment::VARIABLES;
 
 /// The whole command line.
 pub(crate) fn command() -> Command {
-    let root = with_variables(Arguments::command()).mut_subcommands(with_variables);
+    let root = with_variables(Arguments::command()).mut_subcommands(|command| {
+        with_variables(command).mut_subcommands(|command| with_exit_codes(with_variables(command)))
+    });
     with_exit_codes(root).mut_subcommands(|command| match command.get_name() {
         "sync" | "plan" | "verify" | "copy" | "doctor" | "tags" | "sign" | "verify-signature" => {
             with_exit_codes(command)
@@ -64,7 +66,8 @@ mod tests {
     fn every_flag_has_a_variable_and_every_variable_a_flag() {
         let mut flags: Vec<String> = Vec::new();
         let root = command();
-        for command in root.get_subcommands().chain([&root]) {
+        let nested = root.get_subcommands().flat_map(Command::get_subcommands);
+        for command in root.get_subcommands().chain(nested).chain([&root]) {
             for arg in command.get_arguments() {
                 let Some(flag) = arg.get_long().filter(|flag| !["help", "version"].contains(flag))
                 else {

@@ -2,6 +2,7 @@
 //! they report becomes words and an exit code. Words are made here and in `report`, nowhere else.
 
 mod arguments;
+mod audit;
 mod charts;
 mod commands;
 mod credential_source;
@@ -16,12 +17,14 @@ mod logins;
 mod metrics;
 mod notices;
 mod repositories;
+mod repository_acts;
 mod run;
 mod settings;
 mod signals;
 mod signatures;
 mod telling;
 mod terminal;
+mod who;
 mod wiring;
 
 use std::process::ExitCode;

@@ -2,6 +2,7 @@
 //! pushed to them, and reports say what became of each.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use ecr::{Applied, Client, Difference, Incomplete, Observed, Wanted};
 use futures::StreamExt;
 use oci::{EcrRegistry, Host, Location};
 use report::{RepositoryOutcome, RepositoryReport};
-use sync::{Class, Failure, Mode, Side, Stop};
+use sync::{Class, Failure, Mode, Side, Stop, Witness};
 use syncfile::{Auth, EcrRepository, Encryption, Mutability, RegistryEntry, SyncFile};
 use tokio::time::Instant;
 
 use crate::error::CliError;
+use crate::repository_acts;
 use crate::settings::EcrSettings;
 use crate::wiring::{aws_identity, origin};
 
@@ -57,6 +59,8 @@ pub(crate) struct Reconciliation<'a> {
     pub(crate) mode: Mode,
     /// Whether the first that does not end well keeps later ones from beginning.
     pub(crate) fail_fast: bool,
+    /// Who records what is changed.
+    pub(crate) witness: Option<&'a Arc<dyn Witness>>,
     pub(crate) stop: &'a Stop,
 }
 
@@ -74,7 +78,7 @@ impl Reconciliation<'_> {
             match client {
                 Ok(client) => {
                     let wanted: Vec<Wanted> = repositories.iter().copied().map(wanted).collect();
-                    let mounting = blob_mounting(&client, &wanted, self.mode).await;
+                    let mounting = blob_mounting(&client, &wanted, self.mode, self.witness).await;
                     note(mounting.as_ref(), &has_failed);
                     reconciled.reports.extend(mounting);
                     let reports = self.one_registry(&client, &repositories, &wanted, &has_failed);
@@ -86,7 +90,10 @@ impl Reconciliation<'_> {
                         end(&mut report, failure.clone());
                         report
                     };
-                    let reports: Vec<_> = repositories.iter().map(failed).collect();
+                    let mut reports: Vec<_> = repositories.iter().map(failed).collect();
+                    for report in &mut reports {
+                        repository_acts::ended(self.witness, report).await;
+                    }
                     note(&reports, &has_failed);
                     reconciled.add(&repositories, reports);
                 }
@@ -157,6 +164,7 @@ impl Reconciliation<'_> {
                         end(&mut report, again(failed(Class::Interrupted, why)));
                     }
                 }
+                repository_acts::ended(self.witness, &mut report).await;
                 note([&report], has_failed);
                 report.duration += started.elapsed();
                 report
@@ -178,7 +186,10 @@ impl Reconciliation<'_> {
             return end(report, failure);
         }
         match found {
-            Some(Ok(found)) => settle(client, wanted, found.as_ref(), self.mode, report).await,
+            Some(Ok(found)) => {
+                let (mode, witness) = (self.mode, self.witness);
+                settle(client, wanted, found.as_ref(), mode, witness, report).await;
+            }
             Some(Err(error)) => end(report, failure_of(&error)),
             None => end(report, failed(Class::Protocol, "ECR said nothing about it")),
         }
@@ -234,6 +245,7 @@ async fn settle(
     wanted: &Wanted,
     found: Option<&Observed>,
     mode: Mode,
+    witness: Option<&Arc<dyn Witness>>,
     report: &mut RepositoryReport,
 ) {
     let Difference { changes, mut notes, .. } =
@@ -245,11 +257,18 @@ async fn settle(
         (false, Some(_)) => RepositoryOutcome::WouldUpdate,
     };
     if mode == Mode::Sync && !changes.is_empty() {
+        let _room = match repository_acts::begin(witness, changes.len()).await {
+            Ok(room) => room,
+            Err(failure) => return end(report, failure),
+        };
         let (applied, error) = match client.writer().apply(wanted, &changes).await {
             Ok(applied) => (applied, None),
             Err(Incomplete { applied, error }) => (applied, Some(error)),
         };
         did(report, &applied);
+        if let Err(failure) = repository_acts::done(witness, report, report.changes.clone()).await {
+            end(report, failure);
+        }
         notes.extend(applied.notes);
         if let Some(error) = error {
             end(report, failure_of(&error));
@@ -272,7 +291,12 @@ fn did(report: &mut RepositoryReport, applied: &Applied) {
 }
 
 /// The one setting of a whole registry, where a repository wants it.
-async fn blob_mounting(client: &Client, wanted: &[Wanted], mode: Mode) -> Option<RepositoryReport> {
+async fn blob_mounting(
+    client: &Client,
+    wanted: &[Wanted],
+    mode: Mode,
+    witness: Option<&Arc<dyn Witness>>,
+) -> Option<RepositoryReport> {
     // That they agree was checked with the file.
     let enabled = ecr::wanted_blob_mounting(wanted).ok()??;
     let started = Instant::now();
@@ -292,16 +316,28 @@ async fn blob_mounting(client: &Client, wanted: &[Wanted], mode: Mode) -> Option
             report.changes.push(change.to_string());
             report.outcome = RepositoryOutcome::WouldUpdate;
             if mode == Mode::Sync {
-                match client.writer().apply_blob_mounting(change).await {
-                    Ok(()) => report.outcome = RepositoryOutcome::Updated,
-                    Err(error) => end(&mut report, failure_of(&error)),
-                }
+                let changed = change_blob_mounting(client, change, witness, &mut report).await;
+                changed.unwrap_or_else(|failure| end(&mut report, failure));
             }
         }
         Err(error) => end(&mut report, failure_of(&error)),
     }
+    repository_acts::ended(witness, &mut report).await;
     report.duration = started.elapsed();
     Some(report)
+}
+
+async fn change_blob_mounting(
+    client: &Client,
+    change: ecr::BlobMounting,
+    witness: Option<&Arc<dyn Witness>>,
+    report: &mut RepositoryReport,
+) -> Result<(), Failure> {
+    let _room = repository_acts::begin(witness, 1).await?;
+    let applied = client.writer().apply_blob_mounting(change).await;
+    applied.map_err(|error| failure_of(&error))?;
+    report.outcome = RepositoryOutcome::Updated;
+    repository_acts::done(witness, report, report.changes.clone()).await
 }
 
 /// A report of which nothing is known yet: a failure, if it stays so.
@@ -423,6 +459,7 @@ mod tests {
                 settings: &settings,
                 mode: Mode::Sync,
                 fail_fast: false,
+                witness: None,
                 stop: &stop,
             };
             let reconciled = reconciliation.of(&all).await;

@@ -1,6 +1,7 @@
 //! One run of the engine, from its wanted items to its report: what `sync`, `plan`, `verify` and
 //! `copy` share.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use indicatif::ProgressDrawTarget;
@@ -15,6 +16,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::arguments::{LogFormat, LoggingArguments};
+use crate::audit::{self, Audit};
 use crate::charts;
 use crate::environment::Environment;
 use crate::error::CliError;
@@ -118,7 +120,8 @@ impl Job<'_> {
     ) -> Result<Ended, CliError> {
         let id = Uuid::now_v7().to_string();
         let span = tracing::error_span!(target: RUN_SPAN, "run", id);
-        self.run_as(id, stopped, context).instrument(span).await
+        // On the heap: what is in it is deeper than what the compiler looks through.
+        Box::pin(self.run_as(id, stopped, context)).instrument(span).await
     }
 
     async fn run_as(
@@ -142,6 +145,17 @@ impl Job<'_> {
         tracing::debug!(%id, ?mode, "run begins");
         let limits = Limits { concurrency: settings.concurrency, deadline: stopped.deadline };
         let clients = Clients::new(&peers, mode == Mode::Sync, limits, context.environment)?;
+        let files = {
+            let wanted = wanted.iter().filter_map(|one| one.origin.as_ref());
+            let selected = selections.iter().filter_map(|one| one.origin.as_ref());
+            let of_images = wanted.chain(selected).map(|origin| origin.file.clone());
+            let repositories = repositories.iter();
+            let of_repositories = repositories.map(|one| one.origin.file.display().to_string());
+            of_images.chain(of_repositories).collect::<BTreeSet<String>>()
+        };
+        let files = files.iter().map(String::as_str).collect();
+        let audit = Audit::begin(&settings.audit, &id, mode_name(mode), files, context).await?;
+        let witness = audit.as_ref().map(Audit::witness);
         let notices = Notices::new(notices, context.environment)?;
         let counted = context.metrics.begin(RunPlan {
             mode: mode.into(),
@@ -162,6 +176,7 @@ impl Job<'_> {
             settings: &settings.ecr,
             mode,
             fail_fast: settings.fail_fast,
+            witness: witness.as_ref(),
             stop,
         };
         let reconciled = reconciled.of(repositories).await;
@@ -179,6 +194,7 @@ impl Job<'_> {
             charts: Arc::new(charts),
             failed_before: reconciled.has_failed,
             blocked: reconciled.blocked,
+            witness,
             ..defaults
         };
         let (source, target) = (clients.source.clone(), clients.target.clone());
@@ -211,6 +227,16 @@ impl Job<'_> {
             timings: timeline.timings(&report),
         };
         let mut document = Document::new(&facts, &report, status);
+        let mut status = status;
+        if let Some(audit) = audit {
+            // A run that writes nothing pushes nothing.
+            let pushes = (mode == Mode::Sync).then_some(&peers);
+            let audited = audit.end(audit::outcomes(&document), status, pushes, context).await;
+            if audited != status {
+                status = audited;
+                document = Document::new(&facts, &report, status);
+            }
+        }
         counted.end(&document, settings.source_lost);
         let (web, credentials) = (&clients.web, &clients.credentials);
         document.notices = notices.send(&document, web, credentials).await;
@@ -231,6 +257,15 @@ fn groups(
     groups.sort();
     groups.dedup();
     groups
+}
+
+/// What a run is called in its audit log.
+fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Sync => "sync",
+        Mode::Plan => "plan",
+        Mode::Verify => "verify",
+    }
 }
 
 /// How a run is stopped before its end.

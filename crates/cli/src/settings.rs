@@ -1,6 +1,7 @@
 //! What is meant: what was typed, then variables, then defaults, checked and with nothing left to
 //! ask. Pure but for one look at the files that must be there.
 
+mod audit;
 mod metrics;
 mod reports;
 mod repositories;
@@ -25,6 +26,7 @@ use crate::environment::{self, Environment, Found};
 use crate::error::CliError;
 use crate::logging::Logging;
 
+pub(crate) use audit::AuditSettings;
 pub(crate) use metrics::{MetricsSettings, Push, host_of};
 pub(crate) use reports::ReportFile;
 pub(crate) use repositories::EcrSettings;
@@ -76,6 +78,8 @@ pub(crate) struct RunSettings {
     pub(crate) report_files: Vec<ReportFile>,
     /// Whether a job of GitHub Actions is told.
     pub(crate) github: bool,
+    /// What is kept of acts.
+    pub(crate) audit: AuditSettings,
     /// Whether every item is listed.
     pub(crate) verbose: bool,
     /// Whether bars may be drawn.
@@ -240,6 +244,7 @@ impl RunSettings {
             output: output.unwrap_or(RunOutput::Table),
             report_files: reports::files(&typed.report, environment)?,
             github: github != Some(Switch::Off),
+            audit: AuditSettings::new(&typed.audit, environment)?,
             verbose: flag(typed.verbose, environment, environment::VERBOSE)?,
             progress: !no_progress,
             metrics: MetricsSettings::new(&typed.metrics, environment)?,

@@ -5,8 +5,8 @@
 //! ([`summary()`]), progress bars ([`Progress`]), log lines ([`Lines`]), times ([`Timeline`]) and one
 //! [`ExitStatus`]. Nothing here prints: texts are returned, and bars draw where the caller says.
 
-mod delivery;
 mod audit;
+mod delivery;
 mod diagnosis;
 mod document;
 mod exit_status;
@@ -32,12 +32,12 @@ mod tags;
 mod timeline;
 mod words;
 
-pub use delivery::{Delivery, Patience, Undelivered, deliver};
 pub use audit::{
-    AuditAct, AuditError, AuditEvidence, AuditFailure, AuditFile, AuditLine, AuditLog, AuditRun,
-    Break, Ending, Expected, Finished, HEAD_TYPE, Head, Remark, Started, Torn, Verified,
-    VerifyError, Who, audit_schema, verify,
+    AuditAct, AuditError, AuditEvidence, AuditFailure, AuditFile, AuditLine, AuditLog, AuditPlace,
+    AuditRun, AuditVerdict, Break, Ending, Expected, Finished, HEAD_TYPE, Head, Remark, Started,
+    Torn, Verified, VerifyError, Who, audit_schema, audit_verdict_schema, verify,
 };
+pub use delivery::{Delivery, Patience, Undelivered, deliver};
 pub use diagnosis::{Check, CheckStatus, Diagnosis, diagnosis_schema};
 pub use document::{
     Blobs, Bytes, Document, Error, ErrorClass, ErrorSide, Item, Kind, Mode, Origin, Outcome, Run,

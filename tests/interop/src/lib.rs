@@ -47,4 +47,5 @@ pub use listening::Listening;
 pub use log::Request;
 pub use process::{Output, Process, Running};
 pub use server::{Kind, Server, Settings};
+pub use tools::skip;
 pub use workbench::{PASSWORD, USER, Workbench};

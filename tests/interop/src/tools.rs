@@ -37,7 +37,7 @@ impl Tools {
 }
 
 /// Says that a suite is skipped, or fails where nothing may be.
-pub(crate) fn skip(suite: &str, reason: &str) {
+pub fn skip(suite: &str, reason: &str) {
     let line = format!("SKIPPED interop {suite}: {reason}");
     if std::env::var("IMAGE_SYNCER_REQUIRE_TOOLS").is_ok_and(|value| value == "1") {
         panic!("{line}");

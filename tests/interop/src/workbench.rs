@@ -210,7 +210,8 @@ impl Workbench {
             .in_folder(self.folder())
     }
 
-    fn binary(&self) -> &Path {
+    /// The built binary, for what starts it in a way of its own.
+    pub fn binary(&self) -> &Path {
         self.binary.as_deref().expect("with_image_syncer")
     }
 

@@ -9,8 +9,8 @@ use oci::Platform;
 use secrecy::SecretString;
 
 use super::{
-    EcrArguments, KeyArguments, MetricsArguments, ReferrersArguments, RepositoriesArguments,
-    SigningArguments, Switch,
+    AuditArguments, EcrArguments, KeyArguments, MetricsArguments, ReferrersArguments,
+    RepositoriesArguments, SigningArguments, Switch,
 };
 use crate::environment::boolean;
 
@@ -226,6 +226,8 @@ pub(crate) struct RunArguments {
     pub(crate) no_progress: Option<bool>,
     #[command(flatten)]
     pub(crate) metrics: MetricsArguments,
+    #[command(flatten)]
+    pub(crate) audit: AuditArguments,
 }
 
 /// What it counts as that the source has lost what the target still has.

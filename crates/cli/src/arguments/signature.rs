@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{KeyArguments, LoginArguments, OutputFormat, SignatureFormat};
+use super::{AuditArguments, KeyArguments, LoginArguments, OutputFormat, SignatureFormat};
 use crate::environment::boolean;
 
 /// Sign one image that is in a registry or a folder
@@ -37,6 +37,8 @@ pub(crate) struct SignArguments {
     pub(crate) images_file: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) login: LoginArguments,
+    #[command(flatten)]
+    pub(crate) audit: AuditArguments,
 }
 
 /// Say whether one image has a signature that is valid and by whom it should be

@@ -20,6 +20,8 @@ pub(crate) fn execute(
         Format::Notice => json(report::notice_schema())?,
         Format::Doctor => json(report::diagnosis_schema())?,
         Format::Tags => json(report::tags_json_schema())?,
+        Format::Audit => json(report::audit_schema())?,
+        Format::AuditVerdict => json(report::audit_verdict_schema())?,
         Format::Signature => json(report::signature_schema())?,
     };
     context.result(&format!("{}\n", schema.trim_end()))?;

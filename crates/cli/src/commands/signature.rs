@@ -10,19 +10,21 @@ use signing::KeyReference;
 use signing::keyless::{Expected, Identity, InvalidExpectation, TrustedRoot};
 use sync::{
     Class, Demand, Engine, Event, Keyless, Mode, Options, SignWith, SignatureState,
-    WantedSignatures,
+    WantedSignatures, Witness,
 };
 use syncfile::RegistryEntry;
+use uuid::Uuid;
 
 use super::doctor::registries;
 use super::sync::target_login;
 use crate::arguments::{
     LoginArguments, OutputFormat, SignArguments, SigningArguments, VerifySignatureArguments,
 };
+use crate::audit::Audit;
 use crate::environment::{self, Environment, Variable};
 use crate::error::CliError;
 use crate::run::Context;
-use crate::settings::{SigningSettings, key_reference};
+use crate::settings::{AuditSettings, SigningSettings, TargetLogin, key_reference};
 use crate::signatures;
 use crate::wiring::{Clients, Limits, Peers};
 
@@ -45,9 +47,25 @@ pub(crate) async fn sign(
     let asked = WantedSignatures { sign: Some(with), demands: Vec::new() };
     let registries = registries(&typed.images_file, context)?;
     let place = Image { location, selector, login: &typed.login, registries };
-    let engine = place.engine(&asked, true, context)?;
+    let settings = AuditSettings::new(&typed.audit, context.environment)?;
+    let id = Uuid::now_v7().to_string();
+    let audit = Audit::begin(&settings, &id, "sign", BTreeSet::new(), context).await?;
+    let witness = audit.as_ref().map(Audit::witness);
+    let engine = place.engine(&asked, Some(witness), context)?;
     let with: &SignWith = asked.sign.as_ref().ok_or_else(|| CliError::usage("there is no key"))?;
     let signed = engine.sign(&place.location, &place.selector, with).await;
+    let mut status = signed.as_ref().map_or_else(ExitStatus::of_failure, |_| ExitStatus::Success);
+    if let Some(audit) = audit {
+        let outcome = match &signed {
+            Ok((_, SignatureState::Signed)) => "signed",
+            Ok(_) => "present",
+            Err(_) => "failed",
+        };
+        let outcomes = [(outcome.to_owned(), 1)].into();
+        let login = TargetLogin::new(&typed.login, context.environment)?;
+        let peers = place.peers(login.as_ref());
+        status = audit.end(outcomes, status, Some(&peers), context).await;
+    }
     let (digest, state) = signed.map_err(|failure| CliError::of(&failure))?;
     let (done, state) = match state {
         SignatureState::Signed => ("signed", SignatureVerdict::Signed),
@@ -59,7 +77,7 @@ pub(crate) async fn sign(
         SignatureDocument::new(typed.reference.clone(), digest.to_string(), state, vec![by.clone()])
     };
     context.result(&told(output, line, document)?)?;
-    Ok(ExitStatus::Success)
+    Ok(status)
 }
 
 pub(crate) async fn verify(
@@ -73,7 +91,7 @@ pub(crate) async fn verify(
     let asked = WantedSignatures { sign: None, demands: vec![Arc::clone(&demand)] };
     let registries = registries(&typed.images_file, context)?;
     let place = Image { location, selector, login: &typed.login, registries };
-    let engine = place.engine(&asked, false, context)?;
+    let engine = place.engine(&asked, None, context)?;
     let judged = engine.judge(&place.location, &place.selector, demand).await;
     let reference = typed.reference.clone();
     let (digest, by) = match judged {
@@ -124,26 +142,31 @@ struct Image<'a> {
 }
 
 impl Image<'_> {
-    /// An engine that knows the keys.
+    /// An engine that knows the keys. Where it writes, someone may witness it.
     fn engine(
         &self,
         asked: &WantedSignatures,
-        writes: bool,
+        writes: Option<Option<Arc<dyn Witness>>>,
         context: &Context<'_>,
     ) -> Result<Engine, CliError> {
         let login = target_login(self.login, context)?;
+        let peers = self.peers(login.as_ref());
+        let (writes, witness) = (writes.is_some(), writes.flatten());
+        let clients = Clients::new(&peers, writes, Limits::default(), context.environment)?;
+        let mode = if writes { Mode::Sync } else { Mode::Verify };
+        let keys = signatures::keys(std::iter::once(asked), context.environment);
+        let options = Options { mode, keys, witness, ..Options::default() };
+        // The one who signs or looks is the target's client: the login given is for it.
+        let client = clients.target;
+        Ok(Engine::new(client.clone(), client, options, Arc::new(|_: &Event| {})))
+    }
+
+    fn peers<'a>(&'a self, login: Option<&'a TargetLogin>) -> Peers<'a> {
         let login_hosts = match &self.location {
             Location::Registry { host, .. } => BTreeSet::from([host.clone()]),
             Location::Layout(_) | Location::Archive(_) | Location::Chart(_) => BTreeSet::new(),
         };
-        let peers = Peers { registries: &self.registries, login: login.as_ref(), login_hosts };
-        let clients = Clients::new(&peers, writes, Limits::default(), context.environment)?;
-        let mode = if writes { Mode::Sync } else { Mode::Verify };
-        let keys = signatures::keys(std::iter::once(asked), context.environment);
-        let options = Options { mode, keys, ..Options::default() };
-        // The one who signs or looks is the target's client: the login given is for it.
-        let client = clients.target;
-        Ok(Engine::new(client.clone(), client, options, Arc::new(|_: &Event| {})))
+        Peers { registries: &self.registries, login, login_hosts }
     }
 }
 

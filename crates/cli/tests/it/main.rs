@@ -2,6 +2,7 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod audit;
 mod deadline;
 mod doctor;
 mod documents;

@@ -147,11 +147,12 @@ impl AuditLog {
         if is_new {
             sync_folder(path).map_err(io)?;
         }
-        let Tail { last, torn } = Tail::of(&mut file).map_err(|problem| match problem {
-            tail::Problem::NoLog => AuditError::NoLog(path.to_owned()),
-            tail::Problem::Changed => AuditError::Changed(path.to_owned()),
-            tail::Problem::Io(error) => io(error),
-        })?;
+        let Tail { last, torn, lacks_end } =
+            Tail::of(&mut file).map_err(|problem| match problem {
+                tail::Problem::NoLog => AuditError::NoLog(path.to_owned()),
+                tail::Problem::Changed => AuditError::Changed(path.to_owned()),
+                tail::Problem::Io(error) => io(error),
+            })?;
         let last = match (last, known) {
             (Some(there), Some(known)) if there.sequence < known.sequence => {
                 let (there, known) = (there.sequence, known.sequence);
@@ -162,7 +163,7 @@ impl AuditLog {
             (None, None) => Link::before_all(),
         };
         let mut end = file.seek(SeekFrom::End(0)).map_err(io)?;
-        if torn.is_some() {
+        if lacks_end {
             file.write_all(b"\n").map_err(io)?;
             end += 1;
         }

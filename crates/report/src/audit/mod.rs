@@ -13,6 +13,7 @@ mod room;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod verdict;
 mod verify;
 mod writer;
 
@@ -22,4 +23,5 @@ pub use line::{
     audit_schema,
 };
 pub use log::{AuditError, AuditLog, AuditRun, Ending};
+pub use verdict::{AuditPlace, AuditVerdict, audit_verdict_schema};
 pub use verify::{Break, Expected, Remark, Verified, VerifyError, verify};

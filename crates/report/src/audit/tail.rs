@@ -18,6 +18,8 @@ pub(super) struct Tail {
     pub(super) last: Option<Link>,
     /// What stands after it, because whoever wrote it was killed.
     pub(super) torn: Option<Torn>,
+    /// Whether a line end is missing before anything can be added.
+    pub(super) lacks_end: bool,
 }
 
 /// Why nothing can be added to a file.
@@ -44,19 +46,21 @@ impl Tail {
             None => (&[][..], &end[..]),
         };
         let torn = (!torn.is_empty()).then_some(torn);
+        let lacks_end = torn.is_some();
+        // Only its end was not written any more.
+        if let Some(last) = torn.and_then(link) {
+            return Ok(Self { last: Some(last), torn: None, lacks_end });
+        }
         let last = match whole.strip_suffix(b"\n") {
             None => None,
             Some(lines) => {
                 let begin = lines.iter().rposition(|byte| *byte == b'\n');
                 let line = lines.get(begin.map_or(0, |line_end| line_end + 1)..);
                 let line = line.unwrap_or_default();
-                let numbered = serde_json::from_slice::<Numbered>(line).ok();
-                match (numbered, hash_of(line)) {
-                    (Some(Numbered { schema, sequence }), Some(hash)) if schema == SCHEMA => {
-                        Some(Link { sequence, hash: hash.hex() })
-                    }
-                    (Some(_), None) => return Err(Problem::Changed),
-                    _ => return Err(Problem::NoLog),
+                match (link(line), serde_json::from_slice::<Numbered>(line)) {
+                    (Some(link), _) => Some(link),
+                    (None, Ok(_)) => return Err(Problem::Changed),
+                    (None, Err(_)) => return Err(Problem::NoLog),
                 }
             }
         };
@@ -70,8 +74,15 @@ impl Tail {
         }
         let torn =
             torn.map(|torn| Torn { bytes: torn.len() as u64, sha256: Digest::sha256(torn).hex() });
-        Ok(Self { last, torn })
+        Ok(Self { last, torn, lacks_end })
     }
+}
+
+/// What a line is in its chain, if it is as it was written.
+fn link(line: &[u8]) -> Option<Link> {
+    let Numbered { schema, sequence } = serde_json::from_slice(line).ok()?;
+    let hash = hash_of(line).filter(|_| schema == SCHEMA)?;
+    Some(Link { sequence, hash: hash.hex() })
 }
 
 fn read_end(file: &mut File) -> io::Result<Vec<u8>> {

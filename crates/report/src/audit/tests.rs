@@ -98,6 +98,32 @@ fn the_schema_in_the_repository_is_this_one() {
     assert_eq!(std::fs::read_to_string(file).unwrap(), expected);
 }
 
+/// After a wanted change: `image-syncer schema audit-verdict > schema/audit-verdict.schema.json`.
+#[test]
+fn verdicts_fit_the_schema_in_the_repository() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schema/audit-verdict.schema.json");
+    let expected = serde_json::to_string_pretty(&audit_verdict_schema()).unwrap() + "\n";
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(file, &expected).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(file).unwrap(), expected);
+    let schema = serde_json::to_value(audit_verdict_schema()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let remark = Remark { file: "a".into(), line: 2, text: "killed".to_owned() };
+    let good =
+        Verified { lines: 3, runs: 1, sequence: 3, hash: "00".into(), remarks: vec![remark] };
+    let bad = Break { file: "a".into(), line: 2, problem: "cut".into(), hint: "look".into() };
+    let verdicts = [AuditVerdict::unbroken(&good), AuditVerdict::broken(&bad)];
+    assert_eq!(verdicts.each_ref().map(|verdict| verdict.exit_code), [0, 5]);
+    let texts = verdicts.each_ref().map(ToString::to_string);
+    assert_eq!(texts[0], "a:2: killed\nunbroken: 3 lines of 1 run, the last one has hash 00\n");
+    assert_eq!(texts[1], "broken: a:2: cut\n  hint: look\n");
+    for verdict in verdicts {
+        let value = serde_json::from_str(&verdict.to_json().unwrap()).unwrap();
+        assert!(validator.is_valid(&value), "{value}");
+    }
+}
+
 #[tokio::test]
 async fn acts_of_many_tasks_are_all_recorded() {
     let folder = TempDir::new().unwrap();
@@ -157,8 +183,11 @@ async fn a_killed_run_leaves_half_a_line_and_the_next_one_goes_on() {
         recorded(&path, "two", 1).await;
         let verified = unbroken(&[&path]);
         let texts: Vec<&str> = verified.remarks.iter().map(|remark| remark.text.as_str()).collect();
-        assert!(texts.iter().any(|text| text.contains("run one was killed")), "{texts:?}");
-        assert_eq!(texts.iter().any(|text| text.contains("vouches")), cut != last, "{texts:?}");
+        // Where only the line's end is missing, the line is whole.
+        let is_whole = cut == whole.len() - 1;
+        let has = |text: &str| texts.iter().any(|remark| remark.contains(text));
+        assert_eq!(has("run one was killed"), !is_whole, "{texts:?}");
+        assert_eq!(has("vouches"), cut != last && !is_whole, "{texts:?}");
         assert!(std::fs::read(&path).unwrap().starts_with(&whole[..cut]), "nothing is lost");
         // What was left is part of what cannot be changed.
         if cut > last + 1 {

@@ -18,6 +18,9 @@ use super::room;
 /// How much room is taken at once where there is enough, in bytes.
 const CHUNK: u64 = 1024 * 1024;
 
+/// Room that acts do not get, in bytes: for what failed at the end of a run, and for the end itself.
+const END_ROOM: u64 = 8 * LINE_ROOM as u64;
+
 /// What the writer is asked to do.
 pub(super) enum Order {
     /// Write a line.
@@ -40,8 +43,8 @@ pub(super) struct Reach {
 impl Reach {
     /// Up to where room is needed: for all acts that have it, and for the end of the run.
     fn needed(&self) -> u64 {
-        let lines = self.taken.load(Ordering::SeqCst) as u64 + 1;
-        self.end.load(Ordering::SeqCst) + lines * LINE_ROOM as u64
+        let lines = self.taken.load(Ordering::SeqCst) as u64;
+        self.end.load(Ordering::SeqCst) + lines * LINE_ROOM as u64 + END_ROOM
     }
 
     pub(super) fn is_enough(&self) -> bool {
