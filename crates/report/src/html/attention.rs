@@ -7,7 +7,7 @@ use super::{badge, difference, origin, source};
 use crate::{Document, Item, Outcome};
 
 /// More cards than these nobody reads; all items are in the list below.
-const CARDS: usize = 100;
+const CARDS: usize = 50;
 
 pub(super) fn section(document: &Document) -> Markup {
     let items = document.to_look_at();

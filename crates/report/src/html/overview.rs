@@ -7,7 +7,7 @@ use crate::{Document, ExitStatus, Item, Mode, Outcome, Severity, words};
 
 /// How the run ended, in a few words.
 pub(super) fn verdict(document: &Document) -> String {
-    let items = words::count(document.summary.items, "item");
+    let all = grouped(document.summary.items);
     let bad =
         document.items.iter().filter(|item| document.severity(item) >= Severity::Warning).count();
     let pending =
@@ -15,11 +15,12 @@ pub(super) fn verdict(document: &Document) -> String {
     match (bad, pending, document.summary.items) {
         (_, _, 0) => "Nothing was wanted".to_owned(),
         (0, 0, 1) => "The item is as wanted".to_owned(),
-        (0, 0, all) => format!("All {} items are as wanted", grouped(all)),
-        (0, pending, all) => format!("{} of {} items would change", grouped(pending), grouped(all)),
-        (bad, _, 1) if bad == 1 => "The item needs a look".to_owned(),
-        (1, _, _) => format!("1 of {items} needs a look"),
-        (bad, _, _) => format!("{} of {items} need a look", grouped(bad)),
+        (0, 0, _) => format!("All {all} items are as wanted"),
+        (0, _, 1) => "The item would change".to_owned(),
+        (0, pending, _) => format!("{} of {all} items would change", grouped(pending)),
+        (1, _, 1) => "The item needs a look".to_owned(),
+        (1, _, _) => format!("1 of {all} items needs a look"),
+        (bad, _, _) => format!("{} of {all} items need a look", grouped(bad)),
     }
 }
 
