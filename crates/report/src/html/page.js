@@ -38,7 +38,6 @@
         ? `${number.format(count)} ${count === 1 ? "item" : "items"}`
         : `${number.format(count)} of ${number.format(rows.length)} items`;
     none.hidden = count > 0;
-    list.hidden = count === 0;
   };
 
   const value = {
