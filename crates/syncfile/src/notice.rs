@@ -27,6 +27,7 @@ pub struct Notice {
 }
 
 /// Where a notice goes to.
+#[allow(clippy::large_enum_variant, reason = "a file has a handful")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Channel {
     /// An incoming webhook of Slack, by its URL.
