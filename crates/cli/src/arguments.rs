@@ -4,6 +4,7 @@
 mod audit;
 mod doctor;
 mod metrics;
+mod plan;
 mod referrers;
 mod repositories;
 mod run;
@@ -18,12 +19,12 @@ use clap_complete::Shell;
 pub(crate) use audit::{AuditArguments, AuditCommand, AuditCommandArguments, AuditVerifyArguments};
 pub(crate) use doctor::DoctorArguments;
 pub(crate) use metrics::MetricsArguments;
+pub(crate) use plan::{ApplyArguments, LockArguments, LockFileArguments, PlanArguments};
 pub(crate) use referrers::{ReferrersArguments, Switch, which};
 pub(crate) use repositories::{EcrArguments, RepositoriesArguments};
 pub(crate) use run::{
-    CheckArguments, CopyArguments, ListArguments, LoginArguments, OutputFormat, PlanArguments,
-    PrefixArguments, RunArguments, RunOutput, SourceLost, SyncArguments, VerifyArguments, positive,
-    time,
+    CheckArguments, CopyArguments, ListArguments, LoginArguments, OutputFormat, PrefixArguments,
+    RunArguments, RunOutput, SourceLost, SyncArguments, VerifyArguments, positive, time,
 };
 pub(crate) use serve::ServeArguments;
 pub(crate) use signature::{SignArguments, VerifySignatureArguments};
@@ -74,6 +75,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Sync(SyncArguments),
     Plan(PlanArguments),
+    Apply(ApplyArguments),
+    Lock(LockArguments),
     Verify(VerifyArguments),
     Check(CheckArguments),
     Copy(CopyArguments),
@@ -171,6 +174,8 @@ pub(crate) enum Format {
     Doctor,
     /// What `tags --output json` writes
     Tags,
+    /// What `plan --plan-file` writes
+    Plan,
     /// What `sign --output json` and `verify-signature --output json` write
     Signature,
     /// A line of an audit log

@@ -7,7 +7,7 @@ use charts::{ChartRepository, Login};
 use credentials::{Credential, Credentials};
 use oci::{ChartLocation, Extent, Host, Location};
 use registry::Settings;
-use sync::{Charts, Choice, Class, Failure, Side, TagSelection};
+use sync::{Charts, Choice, Class, Failure, Side, TagSelection, Wanted};
 use syncfile::{Chart, ChartSource, ChartVersions, SyncFile};
 use url::Url;
 
@@ -69,20 +69,25 @@ pub(crate) fn warnings(sync_file: &SyncFile) -> Vec<String> {
     warnings
 }
 
-/// The repositories of these charts, with who we are there.
-pub(crate) async fn repositories(
-    selections: &[TagSelection],
-    settings: &Settings,
-    credentials: &Credentials,
-) -> Charts {
+/// The charts in classic repositories that are wanted by name or by rules.
+pub(crate) fn of(wanted: &[Wanted], selections: &[TagSelection]) -> BTreeSet<ChartLocation> {
     let all = selections.iter().flat_map(|one| [Some(&one.source), one.otherwise.as_ref()]);
-    let wanted: BTreeSet<ChartLocation> = all
-        .flatten()
+    let named = wanted.iter().map(|one| &one.source.location);
+    all.flatten()
+        .chain(named)
         .filter_map(|location| match location {
             Location::Chart(chart) => Some(chart.clone()),
             Location::Registry { .. } | Location::Layout(_) | Location::Archive(_) => None,
         })
-        .collect();
+        .collect()
+}
+
+/// The repositories of these charts, with who we are there.
+pub(crate) async fn repositories(
+    wanted: BTreeSet<ChartLocation>,
+    settings: &Settings,
+    credentials: &Credentials,
+) -> Charts {
     let mut clients: BTreeMap<&str, Result<ChartRepository, Failure>> = BTreeMap::new();
     for location in &wanted {
         let url = location.repository();

@@ -1,10 +1,12 @@
 //! One file per command, and the way from what was typed to the one that is meant.
 
+mod apply;
 mod audit;
 mod check;
 mod completions;
 mod copy;
 mod doctor;
+mod lock;
 mod man;
 mod plan;
 mod schema;
@@ -46,6 +48,8 @@ pub(crate) fn main(
         None => block_on(sync::execute(&arguments.sync, &context)),
         Some(Command::Sync(typed)) => block_on(sync::execute(typed, &context)),
         Some(Command::Plan(typed)) => block_on(plan::execute(typed, &context)),
+        Some(Command::Apply(typed)) => block_on(apply::execute(typed, &context)),
+        Some(Command::Lock(typed)) => block_on(lock::execute(typed, &context)),
         Some(Command::Verify(typed)) => block_on(verify::execute(typed, &context)),
         Some(Command::Copy(typed)) => block_on(copy::execute(typed, &context)),
         Some(Command::Doctor(typed)) => block_on(doctor::execute(typed, &context)),
@@ -106,8 +110,17 @@ fn stray_boolean(typed: &[OsString]) -> Option<CliError> {
     let mut words = typed.iter().map(|word| word.to_str()).peekable();
     while let Some(word) = words.next() {
         let flag = word.filter(|word| {
-            ["--dry-run", "--debug", "--fail-fast", "--push", "--verbose", "--allow-empty"]
-                .contains(word)
+            [
+                "--dry-run",
+                "--debug",
+                "--fail-fast",
+                "--push",
+                "--verbose",
+                "--allow-empty",
+                "--no-lock",
+                "--check",
+            ]
+            .contains(word)
         });
         let value = words.peek().copied().flatten().filter(|value| boolean(value).is_ok());
         if let (Some(flag), Some(value)) = (flag, value) {

@@ -69,6 +69,11 @@ pub(crate) const DEFAULT_RESOURCE_TAGS_FILE: Variable =
         .or("DEFAULT_RESOURCE_TAGS_FILE");
 pub(crate) const PRUNE_POLICIES: Variable = variable("prune-policies", "SYNCER_PRUNE_POLICIES");
 pub(crate) const DRY_RUN: Variable = variable("dry-run", "SYNCER_DRY_RUN").or("DRY_RUN");
+pub(crate) const PLAN_FILE: Variable = variable("plan-file", "SYNCER_PLAN_FILE");
+pub(crate) const LOCK_FILE: Variable = variable("lock-file", "SYNCER_LOCK_FILE");
+pub(crate) const NO_LOCK: Variable = variable("no-lock", "SYNCER_NO_LOCK");
+pub(crate) const UPDATE: Variable = variable("update", "SYNCER_UPDATE");
+pub(crate) const CHECK: Variable = variable("check", "SYNCER_CHECK");
 pub(crate) const EXIT_CODE: Variable = variable("exit-code", "SYNCER_EXIT_CODE");
 pub(crate) const PLATFORM: Variable = variable("platform", "SYNCER_PLATFORM");
 pub(crate) const CONCURRENCY: Variable =
@@ -141,6 +146,11 @@ pub(crate) const VARIABLES: &[Variable] = &[
     PRUNE_POLICIES,
     DRY_RUN,
     EXIT_CODE,
+    PLAN_FILE,
+    LOCK_FILE,
+    NO_LOCK,
+    UPDATE,
+    CHECK,
     PLATFORM,
     CONCURRENCY,
     DEADLINE,

@@ -45,6 +45,11 @@ impl CliError {
         Self { message: Message::Finished(text.into()), ..Self::usage("") }
     }
 
+    /// The same with another exit code.
+    pub(crate) fn with_status(self, status: ExitStatus) -> Self {
+        Self { status, ..self }
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

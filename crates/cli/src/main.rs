@@ -12,6 +12,7 @@ mod documentation;
 mod environment;
 mod error;
 mod help;
+mod locks;
 mod logging;
 mod logins;
 mod metrics;

@@ -2,14 +2,19 @@
 //! `copy` share.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use indicatif::ProgressDrawTarget;
 use jiff::Timestamp;
 use report::{
-    Document, ExitStatus, Lines, Metrics, Progress, Rules, RunFacts, RunPlan, Signal, Timeline,
+    Document, ExitStatus, Lines, Metrics, PlanDocument, PlanFacts, Progress, Rules, RunFacts,
+    RunPlan, Signal, Timeline,
 };
-use sync::{Engine, Listener, Listeners, Mode, Options, RunReport, Stop, TagSelection, Wanted};
+use sync::{
+    Engine, Event, Fence, Listener, Listeners, Locks, Mode, Options, RunReport, Stop, TagSelection,
+    Wanted,
+};
 use syncfile::EcrRepository;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -89,6 +94,19 @@ pub(crate) struct Job<'a> {
     pub(crate) settings: &'a RunSettings,
     /// What is shown meanwhile.
     pub(crate) show: Show,
+    /// What it is held to.
+    pub(crate) held: HeldTo,
+}
+
+/// What a run is held to besides what is wanted.
+#[derive(Clone, Default)]
+pub(crate) struct HeldTo {
+    /// The locks.
+    pub(crate) locks: Locks,
+    /// What alone may be written, where a plan is carried out.
+    pub(crate) fence: Option<Arc<Fence>>,
+    /// Whether a plan finds out all that would be written.
+    pub(crate) foresees: bool,
 }
 
 impl Job<'_> {
@@ -98,15 +116,23 @@ impl Job<'_> {
     /// Only what keeps it from running, or its result from being told.
     pub(crate) async fn run(self, context: &Context<'_>) -> Result<ExitStatus, CliError> {
         let settings = self.settings;
-        let deadline = settings.deadline.map(|time| Instant::now() + time);
+        let ended = self.end(context).await?;
+        ended.tell(settings, context)?;
+        Ok(ended.status)
+    }
+
+    /// Makes the run, which signals and its deadline stop, and tells nobody.
+    ///
+    /// # Errors
+    /// What keeps it from running.
+    pub(crate) async fn end(self, context: &Context<'_>) -> Result<Ended, CliError> {
+        let deadline = self.settings.deadline.map(|time| Instant::now() + time);
         let stop = Stop::default();
         let signals = Signals::stopping(stop.clone(), deadline)
             .map_err(|error| CliError::failed(format!("cannot listen for signals: {error}")))?;
         let stopped = Stopped { stop: &stop, deadline, by: &|| signals.first() };
-        let _serving = metrics::begin(&settings.metrics, &context.metrics).await?;
-        let ended = self.run_until(&stopped, context).await?;
-        ended.tell(settings, context)?;
-        Ok(ended.status)
+        let _serving = metrics::begin(&self.settings.metrics, &context.metrics).await?;
+        self.run_until(&stopped, context).await
     }
 
     /// Makes the run, which has an id of its own in everything that it logs.
@@ -140,6 +166,7 @@ impl Job<'_> {
             pending_has_code,
             settings,
             show,
+            held,
         } = self;
         let stop = stopped.stop;
         tracing::debug!(%id, ?mode, "run begins");
@@ -168,7 +195,8 @@ impl Job<'_> {
         };
         let keys = signatures::keys(asked().map(|(asked, _)| asked), context.environment);
         let provenance = signatures::provenance(asked());
-        let charts = charts::repositories(&selections, &clients.web, &clients.credentials).await;
+        let charts = charts::of(&wanted, &selections);
+        let charts = charts::repositories(charts, &clients.web, &clients.credentials).await;
         let started_at = Timestamp::now();
         let timeline = Arc::new(Timeline::starting_now());
         let reconciled = Reconciliation {
@@ -195,6 +223,9 @@ impl Job<'_> {
             failed_before: reconciled.has_failed,
             blocked: reconciled.blocked,
             witness,
+            locks: held.locks,
+            foresees: held.foresees,
+            fence: held.fence,
             ..defaults
         };
         let (source, target) = (clients.source.clone(), clients.target.clone());
@@ -242,7 +273,7 @@ impl Job<'_> {
         document.notices = notices.send(&document, web, credentials).await;
         context.metrics.notices(&document.notices);
         metrics::keep(&settings.metrics, &context.metrics, web, credentials).await;
-        Ok(Ended { document, report, facts, status })
+        Ok(Ended { document, report, facts, status, signal: rules.signal })
     }
 }
 
@@ -283,12 +314,32 @@ pub(crate) struct Ended {
     pub(crate) report: RunReport,
     pub(crate) facts: RunFacts,
     pub(crate) status: ExitStatus,
+    /// The signal that stopped it, if one did.
+    pub(crate) signal: Option<Signal>,
+}
+
+impl Ended {
+    /// Writes what a plan has foreseen.
+    pub(crate) fn write_plan(&self, plan: PlanFacts, file: &Path) -> Result<(), CliError> {
+        if self.report.interrupted {
+            return Err(CliError::failed("the run was stopped, so there is no plan to write")
+                .with_status(self.status));
+        }
+        let json = PlanDocument::new(plan, &self.facts, &self.report);
+        let json = json.and_then(|plan| plan.to_json());
+        let json = json
+            .map_err(|error| CliError::failed(format!("cannot write the plan as JSON: {error}")))?;
+        std::fs::write(file, json).map_err(|error| {
+            CliError::failed(format!("cannot write the plan into `{}`: {error}", file.display()))
+        })
+    }
 }
 
 /// What is shown while a run goes on.
 pub(crate) enum Show {
     Bars(Arc<Progress>),
     Lines(Arc<Lines>),
+    Nothing,
 }
 
 impl Show {
@@ -310,6 +361,7 @@ impl Show {
         match self {
             Self::Bars(progress) => Arc::clone(progress) as Arc<dyn Listener>,
             Self::Lines(lines) => Arc::clone(lines) as Arc<dyn Listener>,
+            Self::Nothing => Arc::new(|_: &Event| {}),
         }
     }
 

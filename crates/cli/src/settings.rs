@@ -2,7 +2,9 @@
 //! ask. Pure but for one look at the files that must be there.
 
 mod audit;
+mod locks;
 mod metrics;
+mod planned;
 mod reports;
 mod repositories;
 mod signing;
@@ -27,7 +29,9 @@ use crate::error::CliError;
 use crate::logging::Logging;
 
 pub(crate) use audit::AuditSettings;
+pub(crate) use locks::LockChoice;
 pub(crate) use metrics::{MetricsSettings, Push, host_of};
+pub(crate) use planned::{check_file, list_of, record, run_of};
 pub(crate) use reports::ReportFile;
 pub(crate) use repositories::EcrSettings;
 pub(crate) use signing::{ImageSigning, SigningSettings, key_of_file, key_reference};
@@ -41,6 +45,8 @@ pub(crate) struct ListSettings {
     pub(crate) prefixes: Vec<String>,
     /// What holds for the ECR repositories of all files.
     pub(crate) ecr: EcrDefaults,
+    /// Which lock they are held to.
+    pub(crate) lock: LockChoice,
 }
 
 /// Who we are at the target, where that was said.
@@ -99,7 +105,8 @@ impl ListSettings {
                 .hint("`image-syncer --help` lists commands and flags"));
         }
         let ecr = repositories::defaults(&typed.ecr.repositories, environment)?;
-        Ok(Self { files, prefixes: prefixes(&typed.prefixes, environment)?, ecr })
+        let lock = locks::choice(&typed.lock, environment)?;
+        Ok(Self { files, prefixes: prefixes(&typed.prefixes, environment)?, ecr, lock })
     }
 
     pub(crate) fn of_check(
@@ -108,7 +115,7 @@ impl ListSettings {
     ) -> Result<Self, CliError> {
         let ecr = repositories::defaults(&typed.repositories, environment)?;
         let prefixes = prefixes(&typed.prefixes, environment)?;
-        Ok(Self { files: typed.files.clone(), prefixes, ecr })
+        Ok(Self { files: typed.files.clone(), prefixes, ecr, lock: LockChoice::None })
     }
 }
 

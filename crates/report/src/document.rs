@@ -26,7 +26,7 @@ pub use timing::{Blobs, Timing};
 use crate::notices::NoticeReport;
 use crate::registries::RegistryUse;
 use crate::repositories::RepositoryReport;
-use crate::{ExitStatus, SourceLost};
+use crate::{ExitStatus, ForeseenNumbers, SourceLost};
 
 /// The name of this contract, the first field of every report.
 const SCHEMA: &str = "image-syncer/report/v1";
@@ -99,6 +99,9 @@ pub struct Summary {
     pub outcomes: BTreeMap<Outcome, usize>,
     /// What was moved in all.
     pub bytes: Bytes,
+    /// What would be written in all, where a plan was asked to find out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreseen: Option<ForeseenNumbers>,
     /// How long the run took, in seconds.
     pub seconds: f64,
     /// The code that the process exits with.
@@ -159,6 +162,7 @@ impl Document {
                 items: facts.repositories.len() + report.items.len(),
                 outcomes,
                 bytes: report.transferred().into(),
+                foreseen: ForeseenNumbers::of(report),
                 seconds: seconds(report.duration),
                 exit_code: exit_status.code(),
             },

@@ -121,7 +121,7 @@ impl ExitStatus {
             Self::Drift => "drift: at least one target tag holds other content",
             Self::Credentials => "a registry or a key refused the credentials",
             Self::Refused => "a policy or signature verification refused at least one item",
-            Self::ChangesPending => "`plan --exit-code`: changes are pending",
+            Self::ChangesPending => "`plan --exit-code`, `lock --check`: changes are pending",
             Self::RateLimited => "put off by a rate limit or the deadline; run again later",
             Self::Interrupted => {
                 "interrupted (SIGINT); what was under way was finished, the report written"
@@ -223,6 +223,8 @@ fn undone(failure: Option<&Failure>, is_deferred: bool) -> ExitStatus {
     match failure {
         // Its turn never came: what stopped the run has the say.
         Some(failure) if failure.class == Class::Interrupted && is_deferred => ExitStatus::Success,
+        // What rules match besides what is locked is news.
+        Some(failure) if failure.class == Class::NotLocked && is_deferred => ExitStatus::Success,
         Some(failure) => ExitStatus::of_failure(failure),
         None => ExitStatus::ItemFailed,
     }
@@ -280,6 +282,9 @@ mod tests {
             (put_off(Class::RateLimited), RULES, E::RateLimited),
             (put_off(Class::Interrupted), RULES, E::Success),
             (put_off(Class::Deadline), RULES, E::RateLimited),
+            (put_off(Class::NotLocked), RULES, E::Success),
+            (failed(Class::NotLocked), RULES, E::ItemFailed),
+            (put_off(Class::NotPlanned), RULES, E::ItemFailed),
             (failed(Class::RateLimited), RULES, E::RateLimited),
             (failed(Class::Credentials), RULES, E::Credentials),
             (failed(Class::Denied), RULES, E::Credentials),

@@ -30,6 +30,8 @@ pub fn next_step(failure: &Failure) -> &str {
             "ask for the right to use the key, or check the credentials for it"
         }
         (Class::Key, _) => "check how the key is named, and that its service can be reached",
+        (Class::NotLocked, _) => "`image-syncer lock` adds it",
+        (Class::NotPlanned, _) => "make a new plan",
         (Class::Interrupted | Class::Deadline, _) => "run again: what is done is not done twice",
         (Class::Rejected | Class::Unsupported | Class::Protocol, _) => {
             "`--debug` shows what was asked and answered"

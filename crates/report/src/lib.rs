@@ -10,6 +10,7 @@ mod delivery;
 mod diagnosis;
 mod document;
 mod exit_status;
+mod foreseen;
 mod format;
 mod github;
 mod hint;
@@ -19,6 +20,7 @@ mod lines;
 mod markdown;
 mod metrics;
 mod notices;
+mod plan;
 mod progress;
 mod registries;
 mod repositories;
@@ -44,6 +46,7 @@ pub use document::{
     RunFacts, Severity, Signature, SignatureState, Summary, Timing, json_schema,
 };
 pub use exit_status::{ExitStatus, Rules, Signal, SourceLost};
+pub use foreseen::ForeseenNumbers;
 pub use format::{Format, FormatError};
 pub use github::STEP_SUMMARY_LIMIT;
 pub use hint::next_step;
@@ -52,6 +55,10 @@ pub use metrics::{Exposition, Metrics, RegistryUses, RunMetrics, RunPlan, group,
 pub use notices::{
     Notice, NoticeKind, NoticeReport, Occasion, Template, TemplateError, WebhookSignature, causes,
     notice_schema, slack, teams,
+};
+pub use plan::{
+    PlanBlob, PlanCompanion, PlanCost, PlanDocument, PlanError, PlanFacts, PlanFile, PlanItem,
+    PlanManifest, PlanRepository, PlanRun, PlanSettings, PlanSignatures, PlanTotal, plan_schema,
 };
 pub use progress::Progress;
 pub use registries::{Pulls, RegistryUse, planned_pulls};

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oci::{Digest, Reference};
-use sync::{Class, Failure, ItemReport, Origin, Outcome, RunReport, Side, Transferred, Wanted};
+use oci::{Digest, MediaType, Reference};
+use sync::{
+    Class, Cost, Failure, Foreseen, ForeseenBlob, ForeseenCompanion, ForeseenManifest, ItemReport,
+    Origin, Outcome, RunReport, Side, Transferred, Wanted,
+};
 
 use crate::{
     Blobs, Document, ErrorSide, ExitStatus, Pulls, RegistryUse, RepositoryOutcome,
@@ -13,6 +16,28 @@ use crate::{
 
 pub(crate) const SOURCE: Digest = Digest::Sha256([0x5a; 32]);
 pub(crate) const TARGET: Digest = Digest::Sha256([0x7e; 32]);
+
+/// What a plan has foreseen of an image with a signature.
+pub(crate) fn foreseen() -> Foreseen {
+    let of = |digest, size| ForeseenManifest { digest, media_type: MediaType::OCI_MANIFEST, size };
+    Foreseen {
+        root: SOURCE,
+        manifests: vec![of(SOURCE, 700)],
+        companions: vec![ForeseenCompanion {
+            digest: TARGET,
+            tag: Some("sha256-5a.sig".parse().unwrap()),
+            artifact_type: None,
+            ring: 0,
+            manifests: vec![TARGET],
+        }],
+        blobs: vec![
+            ForeseenBlob { digest: Digest::sha256(b"a"), size: 5_000, is_missing: true },
+            ForeseenBlob { digest: Digest::sha256(b"b"), size: 400, is_missing: false },
+        ],
+        signatures: vec![SOURCE],
+        cost: Cost { requests: 40, bytes: 5_700, pulls: 2 },
+    }
+}
 
 pub(crate) fn facts() -> RunFacts {
     RunFacts {
@@ -103,6 +128,7 @@ pub(crate) fn item(name: &str, line: usize, outcome: Outcome) -> ItemReport {
         part_of: None,
         verified: Vec::new(),
         signature: None,
+        foreseen: None,
         transferred: match outcome {
             O::Copied => Transferred { copied: 71_303_168, mounted: 3_145_728, present: 1_500 },
             _ => Transferred::default(),

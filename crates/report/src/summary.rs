@@ -5,6 +5,7 @@ use anstyle::{AnsiColor, Style};
 use oci::Extent;
 use sync::{Class, ItemReport, Mode, Outcome, RunReport};
 
+use crate::foreseen::foreseen;
 use crate::hint::next_step;
 use crate::registries::RegistryUse;
 use crate::table::table;
@@ -29,6 +30,7 @@ pub fn summary(report: &RunReport, registries: &[RegistryUse], view: &View) -> S
     if !text.is_empty() {
         text.push('\n');
     }
+    text.push_str(&foreseen(report, view));
     for details in details(report, view) {
         text.push_str(&details);
         text.push('\n');

@@ -63,7 +63,14 @@ impl Carrier<'_> {
         to: &[&Destination<'_>],
         root: Root,
     ) -> Vec<Result<Parts, Failure>> {
-        let needed = join_all(to.iter().map(|to| self.needed(to, closure))).await;
+        let needed = to.iter().map(|to| async move {
+            if let Some(fence) = &self.walk.options.fence {
+                let manifests = closure.manifests().map(Manifest::digest);
+                fence.check(to.place.location(), manifests)?;
+            }
+            self.needed(to, closure).await
+        });
+        let needed = join_all(needed).await;
         let root_names_blobs = closure.root().is_some_and(|root| root.blobs().next().is_some());
         // The caller pushes the roots when all destinations have all else. Until then none of them
         // is committed.

@@ -4,13 +4,13 @@
 use std::collections::HashSet;
 
 use futures::StreamExt;
-use oci::{Descriptor, Digest, Manifest, Tag};
+use oci::{Descriptor, Digest, Manifest, Tag, Target};
 
 use crate::closure::{self, Closure};
 use crate::place::Place;
 use crate::tag_lists::{COSIGN_KINDS, TagLists, cosign_tag, cosign_type};
 use crate::walk::Walk;
-use crate::{Class, Failure, ForeignLayers, Side, WhichReferrers};
+use crate::{Class, Failure, Fence, ForeignLayers, Side, WhichReferrers};
 
 /// Something that belongs to an image, with all it is made of.
 #[derive(Debug)]
@@ -27,13 +27,43 @@ pub(crate) struct Companions {
     /// What belongs to the image itself, then what belongs to that, and so on.
     pub(crate) rings: Vec<Vec<Companion>>,
     pub(crate) problems: Vec<Failure>,
+    /// How many came since a plan was made that is carried out now; they are not in it.
+    pub(crate) new: usize,
+}
+
+impl Companions {
+    /// What to say of those that came since the plan was made.
+    pub(crate) fn newcomers(&self) -> Option<String> {
+        newcomers(self.new)
+    }
+}
+
+/// What to say of so many that came since the plan was made.
+pub(crate) fn newcomers(count: usize) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(
+            "1 referrer or signature came since the plan was made, and was not copied".to_owned(),
+        ),
+        more => Some(format!(
+            "{more} referrers or signatures came since the plan was made, and were not copied"
+        )),
+    }
 }
 
 /// Something that is listed as belonging to an image.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Candidate {
-    Referrer { subject: Digest, digest: Digest },
+    Referrer {
+        subject: Digest,
+        digest: Digest,
+    },
     Tagged(Tag),
+    /// What a plan has foreseen, by its digest.
+    Planned {
+        tag: Option<Tag>,
+        digest: Digest,
+    },
 }
 
 /// How many requests of one item are under way at once.
@@ -50,12 +80,62 @@ pub(crate) struct Search<'a> {
     pub(crate) tags: &'a TagLists,
     pub(crate) which: &'a WhichReferrers,
     pub(crate) foreign_layers: ForeignLayers,
+    /// What alone may be brought, where a plan is carried out.
+    pub(crate) fence: Option<&'a Fence>,
 }
 
 impl<'a> Search<'a> {
     pub(crate) fn new(walk: &'a Walk, source: &'a Place) -> Self {
         let which = &walk.options.referrers.which;
-        Self { source, tags: &walk.tag_lists, which, foreign_layers: walk.options.foreign_layers }
+        let (tags, fence) = (&walk.tag_lists, walk.options.fence.as_deref());
+        Self { source, tags, which, foreign_layers: walk.options.foreign_layers, fence }
+    }
+
+    /// Everything that belongs to these manifests; where a plan is carried out, what it has foreseen for
+    /// these targets, by digest.
+    pub(crate) async fn for_targets(
+        &self,
+        targets: impl Iterator<Item = &Target>,
+        nodes: Vec<Digest>,
+    ) -> Companions {
+        let Some(fence) = self.fence else { return self.around(nodes).await };
+        let rings = fence.rings(targets);
+        let planned: HashSet<Digest> =
+            rings.iter().flatten().flat_map(|one| one.manifests.iter().copied()).collect();
+        let tags: HashSet<&Tag> =
+            rings.iter().flatten().filter_map(|one| one.tag.as_ref()).collect();
+        let (listed, _) = self.listed_for(nodes.clone()).await;
+        let is_new = |candidate: &&Candidate| match candidate {
+            // Some registries list the children of an index.
+            Candidate::Referrer { digest, .. } => {
+                !planned.contains(digest) && !nodes.contains(digest)
+            }
+            Candidate::Tagged(tag) => !tags.contains(tag),
+            Candidate::Planned { .. } => false,
+        };
+        let new = listed.iter().filter(is_new).count();
+        let mut found = Companions { new, ..Companions::default() };
+        for ring in rings {
+            let ring = ring
+                .into_iter()
+                .map(|one| Candidate::Planned { tag: one.tag.clone(), digest: one.digest });
+            self.read_planned(ring.collect(), &mut found).await;
+        }
+        found
+    }
+
+    /// Reads what a plan has foreseen, as one more ring.
+    pub(crate) async fn read_planned(&self, ring: Vec<Candidate>, found: &mut Companions) {
+        let mut reads =
+            futures::stream::iter(ring).map(|candidate| self.read(candidate)).buffered(ASK_AT_ONCE);
+        let mut ring = Vec::new();
+        while let Some(read) = reads.next().await {
+            match read {
+                Ok(companion) => ring.extend(companion),
+                Err(problem) => found.problems.push(problem),
+            }
+        }
+        found.rings.push(ring);
     }
 
     /// Everything that belongs to these manifests.
@@ -190,6 +270,14 @@ impl<'a> Search<'a> {
                     return Ok(None);
                 }
                 (None, manifest)
+            }
+            Candidate::Planned { tag, digest } => {
+                let manifest = self.source.manifest(digest).await?;
+                let manifest = manifest.ok_or_else(|| {
+                    let message = format!("{digest}, which is planned, is gone from the source");
+                    Failure::new(Side::Source, Class::NotFound, message)
+                })?;
+                (tag, manifest)
             }
             Candidate::Tagged(tag) => {
                 let manifest = self.source.manifest(tag.clone()).await?;

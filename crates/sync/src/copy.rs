@@ -54,15 +54,16 @@ pub(crate) async fn image(
         to.iter().for_each(|destination| destination.announce(&closure));
         carrier.closure(&closure, &to, Root::LeftToCaller).await
     };
-    let (brought, companions) = if walk.options.referrers.required {
+    let companions = search.for_targets(wanting.iter().map(|(item, _)| &item.wanted.target), nodes);
+    let (brought, companions) = if must_have_all(walk) {
         // What would keep the image from being published keeps all of it from being sent.
-        let companions = search.around(nodes).await;
+        let companions = companions.await;
         if !settled(walk, &companions, wanting) {
             return;
         }
         (brought.await, companions)
     } else {
-        let (brought, companions) = join(brought, search.around(nodes)).await;
+        let (brought, companions) = join(brought, companions).await;
         settled(walk, &companions, wanting);
         (brought, companions)
     };
@@ -80,6 +81,7 @@ fn nothing_is_begun() -> Failure {
 /// Says what may be missing of companions; whether the copy may go on.
 fn settled(walk: &Walk, companions: &Companions, wanting: &[(&Item, &Place)]) -> bool {
     wanting.iter().all(|(item, _)| {
+        item.report().notes.extend(companions.newcomers());
         let settled = settle(walk, companions.problems.clone(), item);
         let is_settled = settled.is_ok();
         if let Err(failure) = settled {
@@ -264,12 +266,18 @@ async fn read_back(
         .with_hint("the target rewrites what is pushed, or someone else set the tag meanwhile"))
 }
 
+/// Whether what belongs to an image must come with it: it is required, or planned.
+fn must_have_all(walk: &Walk) -> bool {
+    let carries_out = walk.options.mode == crate::Mode::Sync && walk.options.fence.is_some();
+    walk.options.referrers.required || carries_out
+}
+
 /// What could not be had of what belongs to an image: a failure where that is required, else a
 /// note. Never nothing: "not allowed" does not mean "none".
 pub(crate) fn settle(walk: &Walk, problems: Vec<Failure>, item: &Item) -> Result<(), Failure> {
     let count = problems.len();
     let Some(first) = problems.into_iter().next() else { return Ok(()) };
-    if walk.options.referrers.required {
+    if must_have_all(walk) {
         let hint = "were referrers best-effort, this would be a note";
         return Err(if first.hint.is_some() { first } else { first.with_hint(hint) });
     }

@@ -21,8 +21,8 @@ use crate::tag_lists::TagLists;
 use crate::turns::Turns;
 use crate::walk::{self, Walk};
 use crate::{
-    Charts, Class, Event, Failure, ForeignLayers, ItemId, ItemReport, Keys, Listener, Outcome,
-    Provenance, Referrers, RunReport, Side, Wanted, Witness, groups,
+    Charts, Class, Event, Failure, Fence, ForeignLayers, ItemId, ItemReport, Keys, Listener, Locks,
+    Outcome, Provenance, Referrers, RunReport, Side, Wanted, Witness, groups,
 };
 
 /// What a run does with what it decides.
@@ -69,6 +69,12 @@ pub struct Options {
     pub charts: Arc<Charts>,
     /// Who keeps a record of what is done to targets, if anybody.
     pub witness: Option<Arc<dyn Witness>>,
+    /// The locks that items are held to, by the sync file that asks for them.
+    pub locks: Locks,
+    /// Whether a plan finds out all that would be written; it reads manifests for that.
+    pub foresees: bool,
+    /// What alone may be written, where the run carries out a plan.
+    pub fence: Option<Arc<Fence>>,
 }
 
 impl Default for Options {
@@ -89,6 +95,9 @@ impl Default for Options {
             blocked: HashMap::new(),
             charts: Arc::default(),
             witness: None,
+            locks: Locks::default(),
+            foresees: false,
+            fence: None,
         }
     }
 }

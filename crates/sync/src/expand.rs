@@ -17,16 +17,17 @@ use tokio::time::Instant;
 use crate::engine::{Engine, Stop, not_walked};
 use crate::place::{Place, Places};
 use crate::{
-    Choice, Class, Event, Failure, ItemReport, Outcome, RunReport, Side, TagSelection, Wanted, Wish,
+    Choice, Class, Event, Failure, ItemReport, Locks, Outcome, RunReport, Side, TagSelection,
+    Wanted, Wish,
 };
 
-type Lists = HashMap<Asked, Result<Listed, Failure>>;
+pub(crate) type Lists = HashMap<Asked, Result<Listed, Failure>>;
 
 /// A repository to be listed, and the one that is meant where it is not there.
-type Asked = (Location, Option<Location>);
+pub(crate) type Asked = (Location, Option<Location>);
 
 /// What was found.
-struct Listed {
+pub(crate) struct Listed {
     location: Location,
     tags: TagList,
     /// Tags that are in another place than the repository that lists them.
@@ -54,13 +55,13 @@ impl Engine {
         selections: Vec<TagSelection>,
         stop: &Stop,
     ) -> RunReport {
-        if selections.is_empty() {
+        if selections.is_empty() && self.options.locks.is_empty() {
             return self.run(named, stop).await;
         }
         let started = Instant::now();
         let selections: Vec<Arc<TagSelection>> = selections.into_iter().map(Arc::new).collect();
         let lists = self.list(&selections, stop).await;
-        let mut items = expand(named, &selections, &lists);
+        let mut items = expand(named, &selections, &lists, &self.options.locks);
         let ended = items.iter_mut().filter_map(|item| match item {
             Item::Ended(report) => Some(report),
             Item::Wanted(..) => None,
@@ -91,7 +92,7 @@ impl Engine {
     }
 
     /// The tags of every source, each listed once.
-    async fn list(&self, selections: &[Arc<TagSelection>], stop: &Stop) -> Lists {
+    pub(crate) async fn list(&self, selections: &[Arc<TagSelection>], stop: &Stop) -> Lists {
         let charts = Arc::clone(&self.options.charts);
         let places = Places::new(self.source.clone(), self.source.clone(), charts, true);
         let asked: HashSet<Asked> = selections.iter().map(|one| asked(one)).collect();
@@ -149,7 +150,7 @@ pub async fn tags(source: &registry::Client, location: &Location) -> Result<Vec<
     list(&places, location).await.map(|(_, list)| list.tags)
 }
 
-fn asked(selection: &TagSelection) -> Asked {
+pub(crate) fn asked(selection: &TagSelection) -> Asked {
     (selection.source.clone(), selection.otherwise.clone())
 }
 
@@ -193,22 +194,43 @@ enum Item {
     Ended(ItemReport),
 }
 
+impl Item {
+    fn ended(wanted: Wanted, outcome: Outcome, failure: Failure) -> Self {
+        let mut report = ItemReport::new(Arc::new(wanted), outcome);
+        report.failure = Some(failure);
+        Self::Ended(report)
+    }
+}
+
 /// Named items first, then those of each selection, no target tag twice.
-fn expand(named: Vec<Wanted>, selections: &[Arc<TagSelection>], lists: &Lists) -> Vec<Item> {
-    let mut items: Vec<Item> = named.into_iter().map(|wanted| Item::Wanted(wanted, None)).collect();
+fn expand(
+    named: Vec<Wanted>,
+    selections: &[Arc<TagSelection>],
+    lists: &Lists,
+    locks: &Locks,
+) -> Vec<Item> {
+    let named = named.into_iter().map(|mut wanted| match locks.pin(&mut wanted) {
+        Ok(()) => Item::Wanted(wanted, None),
+        Err(failure) => Item::ended(wanted, Outcome::Failed, failure),
+    });
+    let mut items: Vec<Item> = named.collect();
     for selection in selections {
         let selected = match lists.get(&asked(selection)) {
-            Some(Ok(listed)) => select(selection, listed),
+            Some(Ok(listed)) => select(selection, listed, locks),
             Some(Err(failure)) => Err(failure.clone()),
             // Every source was listed.
             None => continue,
         };
         match selected {
-            Ok(selected) => items.extend(
-                selected
-                    .into_iter()
-                    .map(|wanted| Item::Wanted(wanted, Some(Arc::clone(selection)))),
-            ),
+            Ok(selected) => {
+                let is_named = matches!(selection.choice, Choice::Named(_));
+                items.extend(selected.into_iter().map(|mut wanted| match locks.pin(&mut wanted) {
+                    Ok(()) => Item::Wanted(wanted, Some(Arc::clone(selection))),
+                    Err(failure) if is_named => Item::ended(wanted, Outcome::Failed, failure),
+                    // It came since: that is news, nothing went wrong.
+                    Err(failure) => Item::ended(wanted, Outcome::Deferred, failure),
+                }));
+            }
             Err(failure) => {
                 let mut report = ItemReport::new(Arc::clone(selection), Outcome::Failed);
                 let stopped = failure.class == Class::Interrupted;
@@ -223,14 +245,44 @@ fn expand(named: Vec<Wanted>, selections: &[Arc<TagSelection>], lists: &Lists) -
     settle_targets(items)
 }
 
-/// What a selection wants of what is there.
-fn select(selection: &TagSelection, listed: &Listed) -> Result<Vec<Wanted>, Failure> {
-    let tags = match &selection.choice {
-        Choice::Rules(rules) => tagrules::select(rules, listed.tags.tags.clone())
-            .map_err(|error| does_not_fit(selection, rules, &error))?,
+/// What a selection wants of what is there. Where there is a lock, that is what the rules select of
+/// what is locked, and of what is there those that they select and that are not locked.
+pub(crate) fn select(
+    selection: &TagSelection,
+    listed: &Listed,
+    locks: &Locks,
+) -> Result<Vec<Wanted>, Failure> {
+    let wanted = |tags: Vec<Tag>| -> Vec<Wanted> {
+        tags.into_iter().map(|tag| selection.wanted(listed.source(&tag), tag)).collect()
+    };
+    let there = listed.tags.tags.clone();
+    let lock = locks.of(selection.origin.as_ref());
+    let (Some(lock), Choice::Rules(_) | Choice::Versions(_)) = (lock, &selection.choice) else {
+        return Ok(wanted(choose(selection, there)?));
+    };
+    let is_locked = |tag: &Tag| lock.of(&listed.source(tag)).is_some();
+    let mut candidates = lock.tags(&listed.location);
+    candidates.extend(there.iter().filter(|tag| is_locked(tag)).cloned());
+    candidates.sort_unstable();
+    candidates.dedup();
+    // What the rules selected of all tags, they select of fewer as well.
+    let mut tags = choose(selection, candidates).unwrap_or_default();
+    match choose(selection, there) {
+        Ok(now) => tags.extend(now.into_iter().filter(|tag| !is_locked(tag))),
+        Err(failure) if tags.is_empty() => return Err(failure),
+        Err(_) => {}
+    }
+    Ok(wanted(tags))
+}
+
+/// What is selected of these tags.
+fn choose(selection: &TagSelection, tags: Vec<Tag>) -> Result<Vec<Tag>, Failure> {
+    Ok(match &selection.choice {
+        Choice::Rules(rules) => {
+            tagrules::select(rules, tags).map_err(|error| does_not_fit(selection, rules, &error))?
+        }
         Choice::Versions(range) => {
-            let tags: Vec<Tag> =
-                listed.tags.tags.iter().filter(|tag| is_in(range, tag)).cloned().collect();
+            let tags: Vec<Tag> = tags.into_iter().filter(|tag| is_in(range, tag)).collect();
             if tags.is_empty() {
                 let message = format!("no version of the chart is in the range `{range}`");
                 let hint =
@@ -240,9 +292,7 @@ fn select(selection: &TagSelection, listed: &Listed) -> Result<Vec<Wanted>, Fail
             tags
         }
         Choice::Named(tags) => tags.clone(),
-    };
-    let wanted = tags.into_iter().map(|tag| selection.wanted(listed.source(&tag), tag));
-    Ok(wanted.collect())
+    })
 }
 
 /// Whether a tag is a version in the range. It has `_` where the version has `+`
@@ -358,9 +408,16 @@ fn not_listed(stop: &Stop) -> Failure {
     Failure::new(Side::Source, class, why).with_hint("run again: what is done is not done twice")
 }
 
+/// Whether it only tells that rules match more than is locked.
+fn is_news(report: &ItemReport) -> bool {
+    let class = report.failure.as_ref().map(|failure| failure.class);
+    report.outcome == Outcome::Deferred && class == Some(Class::NotLocked)
+}
+
 /// After a failure, in a run that ends at the first one: begins nothing.
 fn put_off(items: &mut [Item]) {
-    if !items.iter().any(|item| matches!(item, Item::Ended(_))) {
+    let is_failure = |item: &Item| matches!(item, Item::Ended(report) if !is_news(report));
+    if !items.iter().any(is_failure) {
         return;
     }
     for item in items {

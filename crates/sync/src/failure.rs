@@ -46,6 +46,10 @@ pub enum Class {
     KeyDenied,
     /// The key that signs, or its service, could not be used.
     Key,
+    /// The lock file that the run is held to does not have it.
+    NotLocked,
+    /// The plan that is carried out does not have it.
+    NotPlanned,
     /// The run was stopped before it was done.
     Interrupted,
     /// The run's deadline came before it was done.

@@ -5,17 +5,18 @@
 
 use std::collections::HashSet;
 
-use oci::Digest;
+use oci::{Digest, Selector};
 
 use crate::carry::Carrier;
-use crate::companions::{Candidate, Search};
+use crate::companions::{Candidate, Companions, Search, newcomers};
 use crate::copy::settle;
 use crate::destination::Destination;
 use crate::fallback_tag::FallbackTags;
 use crate::item::Item;
 use crate::place::Place;
+use crate::plan::foresee;
 use crate::walk::Walk;
-use crate::{Event, Failure, Mode, WhichReferrers};
+use crate::{Event, Failure, Fence, Mode, WhichReferrers};
 
 /// Copies what came to belong to an image after it was copied.
 pub(crate) async fn arrivals(
@@ -39,12 +40,22 @@ pub(crate) async fn arrivals(
             Vec::new()
         }
     };
-    let found = search.follow(candidates, &mut HashSet::from([root])).await;
+    if walk.options.fence.is_some() {
+        // What a plan has is not looked for.
+        problems.clear();
+    }
+    let found = match walk.options.fence.as_deref() {
+        None => search.follow(candidates, &mut HashSet::from([root])).await,
+        Some(fence) => planned(walk, item, &search, fence, target, candidates).await?,
+    };
     problems.extend(found.problems);
     let count: usize = found.rings.iter().map(Vec::len).sum();
     if count > 0 && walk.options.mode == Mode::Plan {
         let note = format!("{} came late and would be copied", artifacts(count).0);
         item.report().notes.push(note);
+        if walk.options.foresees {
+            foresee::arrivals(item, source, target, root, &found.rings).await?;
+        }
     } else if count > 0 {
         let destination = Destination::new(walk, target, item).await;
         let closures = found.rings.iter().flatten().map(|companion| &companion.closure);
@@ -67,6 +78,44 @@ pub(crate) async fn arrivals(
         }
     }
     settle(walk, problems, item)
+}
+
+/// Of what a plan has foreseen, that which the target does not have yet. What came since stays away.
+async fn planned(
+    walk: &Walk,
+    item: &Item,
+    search: &Search<'_>,
+    fence: &Fence,
+    target: &Place,
+    candidates: Vec<Candidate>,
+) -> Result<Companions, Failure> {
+    let foreseen = fence.of(&item.wanted.target);
+    let companions = || foreseen.into_iter().flat_map(|foreseen| &foreseen.companions);
+    let is_new = |candidate: &&Candidate| match candidate {
+        Candidate::Referrer { digest, .. } => companions().all(|one| one.digest != *digest),
+        Candidate::Tagged(tag) => companions().all(|one| one.tag.as_ref() != Some(tag)),
+        Candidate::Planned { .. } => false,
+    };
+    let new = candidates.iter().filter(is_new).count();
+    let mut found = Companions { new, ..Companions::default() };
+    if walk.options.mode == Mode::Plan {
+        if let Some(foreseen) = foreseen {
+            foresee::ask(search.source, target, foreseen, None).await?;
+        }
+        return Ok(found);
+    }
+    item.report().notes.extend(newcomers(new));
+    for ring in fence.rings([&item.wanted.target].into_iter()) {
+        let mut missing = Vec::new();
+        for one in ring {
+            let selector = one.tag.clone().map_or(Selector::Digest(one.digest), Selector::Tag);
+            if target.resolve(&selector).await?.is_none() {
+                missing.push(Candidate::Planned { tag: one.tag.clone(), digest: one.digest });
+            }
+        }
+        search.read_planned(missing, &mut found).await;
+    }
+    Ok(found)
 }
 
 fn artifacts(count: usize) -> (String, &'static str) {
@@ -105,7 +154,7 @@ async fn missing(
     let mut missing = Vec::new();
     for candidate in listed {
         let is_there = match &candidate {
-            Candidate::Tagged(_) => false,
+            Candidate::Tagged(_) | Candidate::Planned { .. } => false,
             Candidate::Referrer { digest, .. } => {
                 // A target that leaves out of its list what it has will do so again.
                 there.contains(digest) || (!can_be_mended && target.has_manifest(*digest).await?)

@@ -25,12 +25,15 @@ mod foreign_layers;
 mod groups;
 mod item;
 mod late;
+mod lock;
 mod needed;
 mod neighbour;
 mod observe;
 mod outcome;
 mod place;
+mod plan;
 mod referrers;
+mod resolve;
 mod schedule;
 mod signatures;
 mod subset;
@@ -52,8 +55,14 @@ pub use event::{Event, ItemId, Listener, Listeners};
 pub use expand::tags;
 pub use failure::{Class, Failure, Side};
 pub use foreign_layers::ForeignLayers;
+pub use lock::{Change, Lock, LockError, LockProblem, Locked, Locks, Looked, Seen, locked_name};
 pub use outcome::{ItemReport, Outcome, RunReport, Transferred, Way};
+pub use plan::{
+    Cost, Fence, Foreseen, ForeseenBlob, ForeseenCompanion, ForeseenManifest, Moved, Planned,
+    compare,
+};
 pub use referrers::{Referrers, WhichReferrers};
+pub use resolve::{Resolved, ResolvedTags};
 pub use signatures::{
     Demand, Keyless, Keys, MIRRORING, Provenance, SignWith, SignatureFormat, SignatureReport,
     SignatureState, SyncFileFacts, WantedSignatures,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use oci::{Digest, Extent};
 
-use crate::{Class, Failure, SignatureReport, Wish};
+use crate::{Class, Failure, Foreseen, SignatureReport, Wish};
 
 /// The one thing that became of an item.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -81,6 +81,8 @@ pub struct ItemReport {
     pub verified: Vec<String>,
     /// What became of its signature, where it is to be signed.
     pub signature: Option<SignatureReport>,
+    /// What would be written for it, where a plan was asked to find out.
+    pub foreseen: Option<Box<Foreseen>>,
     /// What was moved for it.
     pub transferred: Transferred,
     /// How long it took.
@@ -101,6 +103,7 @@ impl ItemReport {
             part_of: None,
             verified: Vec::new(),
             signature: None,
+            foreseen: None,
             transferred: Transferred::default(),
             duration: Duration::ZERO,
             failure: None,

@@ -18,6 +18,7 @@ use crate::groups::SameSource;
 use crate::item::Item;
 use crate::observe::{self, FirstLooks, Seen};
 use crate::place::{Place, Places};
+use crate::plan::foresee;
 use crate::schedule::Schedule;
 use crate::signatures::{self, Trust};
 use crate::subset::{Held, Subset};
@@ -190,7 +191,12 @@ async fn one_source(walk: &Walk, items: &[Item], targets: &mut Targets) {
         // One source has one digest.
         let (Some(digest), false) = (digest(&state), copied.is_empty()) else { return };
         let _copies = walk.copies.acquire().await;
+        let plans = walk.options.mode == Mode::Plan;
+        if plans && walk.options.fence.is_some() {
+            return foresee::still_there(walk, &source, &copied).await;
+        }
         match subset.into_root(digest).await {
+            Ok(root) if plans => foresee::copies(walk, &source, root, &copied).await,
             Ok(root) => copy::image(walk, &source, root, &copied).await,
             Err(failure) => copied.iter().for_each(|(item, _)| item.ends(Err(failure.clone()))),
         }
@@ -251,6 +257,7 @@ fn next(walk: &Walk, item: &Item, seen: &SourceState, goal: &SourceState, held: 
     }
     let copy = || match walk.options.mode {
         Mode::Sync => Next::Copy,
+        Mode::Plan if walk.options.foresees || walk.options.fence.is_some() => Next::Copy,
         Mode::Plan | Mode::Verify => Next::End(Ok(Outcome::WouldCopy)),
     };
     match decision {

@@ -90,7 +90,7 @@ impl Wanted {
 
 impl TagSelection {
     /// One of its tags, as a wanted item, from where it was found.
-    pub(crate) fn wanted(&self, source: Source, tag: Tag) -> Wanted {
+    pub fn wanted(&self, source: Source, tag: Tag) -> Wanted {
         Wanted {
             source,
             written: format!("{}:{tag}", self.written),

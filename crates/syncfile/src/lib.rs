@@ -60,6 +60,7 @@ pub use verify::{Identity, IdentityText, Keyless, VerifyMode, VerifyRule};
 use std::path::{Path, PathBuf};
 
 use document::Given;
+use oci::Digest;
 use target_name::Prefix;
 
 /// What flags and variables say; it beats what the files say.
@@ -97,6 +98,17 @@ pub struct Loaded {
     pub sync_file: SyncFile,
     /// What should be looked at nevertheless.
     pub warnings: Vec<Diagnostic>,
+    /// The files, in the order in which they were read.
+    pub files: Vec<ReadFile>,
+}
+
+/// A file that was read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ReadFile {
+    /// As it is named in origins; `<stdin>` for standard input.
+    pub path: PathBuf,
+    /// Of its text, without a byte order mark.
+    pub digest: Digest,
 }
 
 /// Reads, checks and resolves sync files.
@@ -120,7 +132,11 @@ pub fn load(inputs: &[Input], defaults: &Defaults) -> Result<Loaded, Diagnostics
         let message = "nothing is wanted in what was given";
         found.push(Diagnostic::warning(Code::EmptyList, None, message));
     }
-    Ok(Loaded { sync_file, warnings: found })
+    let files = texts.iter().map(|text| ReadFile {
+        path: text.name().to_owned(),
+        digest: Digest::sha256(text.content().as_bytes()),
+    });
+    Ok(Loaded { sync_file, warnings: found, files: files.collect() })
 }
 
 /// The prefixes of the command line, whose paths begin at the working directory, where it has some.

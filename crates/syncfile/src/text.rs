@@ -37,6 +37,10 @@ impl Text {
         Self { name, folder, content, lines, hidden: Hidden::Suspected }
     }
 
+    pub(crate) fn name(&self) -> &Path {
+        &self.name
+    }
+
     pub(crate) fn content(&self) -> &str {
         &self.content
     }

@@ -1,4 +1,4 @@
-//! The arguments of the commands that look at images: `sync`, `plan`, `verify`, `check`, `copy`.
+//! The arguments of the commands that look at images: `sync`, `verify`, `check`, `copy`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use oci::Platform;
 use secrecy::SecretString;
 
 use super::{
-    AuditArguments, EcrArguments, KeyArguments, MetricsArguments, ReferrersArguments,
+    AuditArguments, EcrArguments, KeyArguments, LockFileArguments, MetricsArguments, ReferrersArguments,
     RepositoriesArguments, SigningArguments, Switch,
 };
 use crate::environment::boolean;
@@ -33,32 +33,6 @@ pub(crate) struct SyncArguments {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = boolean, help_heading = None::<&str>)]
     pub(crate) dry_run: Option<bool>,
-    #[command(flatten)]
-    pub(crate) referrers: ReferrersArguments,
-    #[command(flatten)]
-    pub(crate) signing: SigningArguments,
-    #[command(flatten)]
-    pub(crate) login: LoginArguments,
-    #[command(flatten)]
-    pub(crate) run: RunArguments,
-}
-
-/// Say what `sync` would do, and why
-///
-/// Both sides are looked at for real, and nothing is written. Drift and failures end it with the
-/// same exit codes as `sync`.
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  image-syncer plan -i images.yaml -r registry.example.com/mirror/
-  image-syncer plan -i images.yaml --exit-code --output json")]
-pub(crate) struct PlanArguments {
-    #[command(flatten)]
-    pub(crate) list: ListArguments,
-    /// Exit with 6 where something would be copied
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-        default_missing_value = "true", value_parser = boolean, help_heading = None::<&str>)]
-    pub(crate) exit_code: Option<bool>,
     #[command(flatten)]
     pub(crate) referrers: ReferrersArguments,
     #[command(flatten)]
@@ -158,6 +132,8 @@ pub(crate) struct ListArguments {
     /// The same as -i, by ecr-sync's name: a folder of ECR repositories, or any sync file
     #[arg(long, value_name = "DIR")]
     pub(crate) config: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) lock: LockFileArguments,
     #[command(flatten)]
     pub(crate) ecr: EcrArguments,
 }

@@ -9,7 +9,7 @@ use super::sync::target_login;
 use crate::arguments::CopyArguments;
 use crate::environment;
 use crate::error::CliError;
-use crate::run::{Context, Job, Show};
+use crate::run::{Context, HeldTo, Job, Show};
 use crate::settings::{RunSettings, SigningSettings, flag, single};
 use crate::signatures::sign_with;
 use crate::wiring::{self, Peers};
@@ -41,6 +41,7 @@ pub(crate) async fn execute(
         pending_has_code,
         settings,
         show,
+        held: HeldTo::default(),
     };
     job.run(context).await
 }

@@ -22,6 +22,7 @@ pub(crate) fn execute(
         Format::Tags => json(report::tags_json_schema())?,
         Format::Audit => json(report::audit_schema())?,
         Format::AuditVerdict => json(report::audit_verdict_schema())?,
+        Format::Plan => json(report::plan_schema())?,
         Format::Signature => json(report::signature_schema())?,
     };
     context.result(&format!("{}\n", schema.trim_end()))?;

@@ -1,11 +1,12 @@
 //! `sync`: copies what the target does not have.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use oci::Host;
-use report::{ExitStatus, Template};
-use sync::Mode;
-use syncfile::{Defaults, Diagnostics, Input, Loaded};
+use report::{ExitStatus, PlanFacts, PlanFile, Template};
+use sync::{Mode, TagSelection, Wanted};
+use syncfile::{Defaults, Diagnostics, Input, Loaded, ReadFile, SyncFile};
 
 use crate::arguments::{
     ListArguments, LoginArguments, ReferrersArguments, RunArguments, SigningArguments,
@@ -14,13 +15,13 @@ use crate::arguments::{
 use crate::environment;
 use crate::error::CliError;
 use crate::logins::Logins;
-use crate::run::{Context, Job, Show};
+use crate::run::{Context, HeldTo, Job, Show};
 use crate::settings::{
-    ListSettings, RunSettings, SigningSettings, TargetLogin, flag, key_reference,
+    ListSettings, RunSettings, SigningSettings, TargetLogin, flag, key_reference, record,
 };
 use crate::signatures::Signatures;
 use crate::wiring::{self, Peers};
-use crate::{charts, repositories};
+use crate::{charts, locks, repositories};
 
 pub(crate) async fn execute(
     typed: &SyncArguments,
@@ -55,23 +56,109 @@ impl List<'_> {
         pending_has_code: bool,
         context: &Context<'_>,
     ) -> Result<ExitStatus, CliError> {
+        self.run_and(mode, pending_has_code, None, context).await
+    }
+
+    /// The same, and writes what a plan has foreseen into a file.
+    pub(crate) async fn run_and(
+        &self,
+        mode: Mode,
+        pending_has_code: bool,
+        plan_file: Option<&Path>,
+        context: &Context<'_>,
+    ) -> Result<ExitStatus, CliError> {
         let settings =
             RunSettings::new(self.run, self.referrers, Some(&self.list.ecr), context.environment)?;
         let show = Show::begin(&settings, context)?;
         let list = ListSettings::new(self.list, context.environment)?;
         let login = target_login(self.login, context)?;
         let signing = SigningSettings::new(self.signing, context.environment)?;
-        let Loaded { sync_file, .. } = load(&list, &signing, context)?;
-        charts::warnings(&sync_file).iter().for_each(|warning| context.warn(warning));
-        let signatures = Signatures::new(&signing, &sync_file)?;
-        let wanted = wiring::wanted(&sync_file, &signatures)?;
-        let mut selections = wiring::selections(&sync_file, &signatures)?;
-        selections.extend(charts::selections(&sync_file, &signatures)?);
-        let target_hosts = wiring::target_hosts(&wanted, &selections);
+        let asked = ask(&list, &signing, context)?;
+        let held = locks::held(&list.lock, &asked.files)?;
+        locks::check(&held.locks, asked.wanted.iter())?;
+        let login_hosts = asked.login_hosts(&list, login.as_ref(), context)?;
+        let Asked { sync_file, files, wanted, selections } = asked;
+        let peers = peers(&sync_file, login.as_ref(), login_hosts);
+        let (repositories, notices) = (&sync_file.repositories, &sync_file.notices);
+        let settings = &settings;
+        let locks::Held { locks, files: lock_files } = held;
+        let held = HeldTo { locks, foresees: plan_file.is_some(), fence: None };
+        let job = Job {
+            mode,
+            wanted,
+            selections,
+            repositories,
+            notices,
+            peers,
+            pending_has_code,
+            settings,
+            show,
+            held,
+        };
+        let Some(file) = plan_file else { return job.run(context).await };
+        let plan = PlanFacts {
+            sync_files: files.iter().map(plan_file_of).collect(),
+            locks: lock_files,
+            settings: record(&list, &signing, settings),
+        };
+        let ended = job.end(context).await?;
+        ended.tell(settings, context)?;
+        ended.write_plan(plan, file)?;
+        Ok(ended.status)
+    }
+}
+
+/// What sync files ask for.
+pub(crate) struct Asked {
+    pub(crate) sync_file: SyncFile,
+    /// The files, in the order in which they were read.
+    pub(crate) files: Vec<ReadFile>,
+    pub(crate) wanted: Vec<Wanted>,
+    pub(crate) selections: Vec<TagSelection>,
+}
+
+/// Loads the sync files, and shows what should be looked at in them.
+pub(crate) fn ask(
+    list: &ListSettings,
+    signing: &SigningSettings,
+    context: &Context<'_>,
+) -> Result<Asked, CliError> {
+    let Loaded { sync_file, files, .. } = load(list, signing, context)?;
+    charts::warnings(&sync_file).iter().for_each(|warning| context.warn(warning));
+    let signatures = Signatures::new(signing, &sync_file)?;
+    let wanted = wiring::wanted(&sync_file, &signatures)?;
+    let mut selections = wiring::selections(&sync_file, &signatures)?;
+    selections.extend(charts::selections(&sync_file, &signatures)?);
+    Ok(Asked { sync_file, files, wanted, selections })
+}
+
+pub(crate) fn peers<'a>(
+    sync_file: &'a SyncFile,
+    login: Option<&'a TargetLogin>,
+    login_hosts: BTreeSet<Host>,
+) -> Peers<'a> {
+    Peers { registries: &sync_file.registries, login, login_hosts }
+}
+
+pub(crate) fn plan_file_of(file: &ReadFile) -> PlanFile {
+    PlanFile { path: file.path.display().to_string(), digest: file.digest }
+}
+
+impl Asked {
+    /// The hosts that may be shown the credential of the target. What is shown to several, or not where
+    /// it may be thought to be, is told.
+    pub(crate) fn login_hosts(
+        &self,
+        list: &ListSettings,
+        login: Option<&TargetLogin>,
+        context: &Context<'_>,
+    ) -> Result<BTreeSet<Host>, CliError> {
+        let Self { sync_file, wanted, selections, .. } = self;
+        let target_hosts = wiring::target_hosts(wanted, selections);
         let login_hosts = wiring::login_hosts(&list.prefixes, &target_hosts);
         let logins = Logins::of(context.environment)?;
         if logins.source.is_some() {
-            let sources = wiring::source_hosts(&wanted, &selections);
+            let sources = wiring::source_hosts(wanted, selections);
             let without_own = |host: &&Host| {
                 sync_file.registries.get(*host).is_none_or(|entry| entry.auth.is_none())
             };
@@ -94,21 +181,7 @@ impl List<'_> {
                 ));
             }
         }
-        let peers = Peers { registries: &sync_file.registries, login: login.as_ref(), login_hosts };
-        let (repositories, notices) = (&sync_file.repositories, &sync_file.notices);
-        let settings = &settings;
-        let job = Job {
-            mode,
-            wanted,
-            selections,
-            repositories,
-            notices,
-            peers,
-            pending_has_code,
-            settings,
-            show,
-        };
-        job.run(context).await
+        Ok(login_hosts)
     }
 }
 

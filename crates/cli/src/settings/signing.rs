@@ -1,6 +1,7 @@
 //! [`SigningSettings`]: whether and how what was copied is signed. What an image says of itself goes
 //! first; then flags, variables, and what its sync file says of all its images.
 
+use report::PlanSettings;
 use signing::KeyReference;
 use syncfile::{Outside, SignatureFormat, Signing};
 
@@ -79,6 +80,41 @@ impl SigningSettings {
         Self::new(&typed, environment)
     }
 
+    /// What a plan has of it.
+    pub(super) fn record(&self) -> PlanSettings {
+        PlanSettings {
+            kms_key: self.key.as_ref().map(ToString::to_string),
+            sign: self.sign,
+            signature_format: self.format.map(|format| word(format).to_owned()),
+            sign_recursively: self.recursively,
+            attest: self.attest,
+            ..PlanSettings::default()
+        }
+    }
+
+    /// The same again.
+    pub(crate) fn planned(plan: &PlanSettings) -> Result<Self, CliError> {
+        let wrong = |problem: String| CliError::usage(format!("the plan's key: {problem}"));
+        let format = plan.signature_format.as_deref().map(|format| {
+            let all = [SignatureFormat::Legacy, SignatureFormat::Bundle, SignatureFormat::Both];
+            let known = all.into_iter().find(|one| word(*one) == format);
+            known.ok_or_else(|| CliError::usage(format!("the plan signs as `{format}`")))
+        });
+        Ok(Self {
+            key: plan.kms_key.as_deref().map(key_reference).transpose().map_err(wrong)?,
+            sign: plan.sign,
+            format: format.transpose()?,
+            recursively: plan.sign_recursively,
+            attest: plan.attest,
+        })
+    }
+
+    /// For a command that signs nothing, whatever the sync file says.
+    pub(crate) fn of_nothing() -> Self {
+        let key = Some(KeyReference::Variable("SYNCER_KMS_KEY".to_owned()));
+        Self { key, ..Self::default() }
+    }
+
     /// What a sync file's own check has to know of it.
     pub(crate) fn outside(&self) -> Outside {
         Outside { sign: self.sign, has_key: self.key.is_some() }
@@ -116,6 +152,14 @@ impl SigningSettings {
                 attest: self.attest.unwrap_or_default(),
             })),
         }
+    }
+}
+
+fn word(format: SignatureFormat) -> &'static str {
+    match format {
+        SignatureFormat::Legacy => "legacy",
+        SignatureFormat::Bundle => "bundle",
+        SignatureFormat::Both => "both",
     }
 }
 

@@ -66,6 +66,10 @@ pub enum ErrorClass {
     KeyDenied,
     /// The key that signs, or its service, could not be used.
     Key,
+    /// The lock file that the run is held to does not have it.
+    NotLocked,
+    /// The plan that is carried out does not have it.
+    NotPlanned,
     /// The run was stopped before it was done.
     Interrupted,
     /// The run's deadline came before it was done.
@@ -106,6 +110,8 @@ impl From<sync::Class> for ErrorClass {
             sync::Class::KeyDenied => Self::KeyDenied,
             sync::Class::Key => Self::Key,
             sync::Class::Interrupted => Self::Interrupted,
+            sync::Class::NotLocked => Self::NotLocked,
+            sync::Class::NotPlanned => Self::NotPlanned,
             sync::Class::Deadline => Self::Deadline,
         }
     }

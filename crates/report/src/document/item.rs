@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use sync::ItemReport;
 
 use super::{Error, ErrorClass, Outcome, Timing, seconds};
+use crate::ForeseenNumbers;
 use crate::repositories::{RepositoryReport, is_chart};
 
 /// One wanted item.
@@ -46,6 +47,9 @@ pub struct Item {
     /// What became of its signature, where it is to be signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,
+    /// What would be written for it, where a plan was asked to find out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreseen: Option<ForeseenNumbers>,
     /// For drift: the line of the sync file that pins what the target has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin_line: Option<String>,
@@ -201,6 +205,7 @@ impl From<&ItemReport> for Item {
             bytes: item.transferred.into(),
             seconds: seconds(item.duration),
             error: item.failure.as_ref().map(Error::from),
+            foreseen: item.foreseen.as_deref().map(ForeseenNumbers::from),
             pin_line: item.pin_line(),
             verified: item.verified.clone(),
             signature: item.signature.as_ref().map(Signature::from),
@@ -227,6 +232,7 @@ impl From<&RepositoryReport> for Item {
             bytes: Bytes::default(),
             seconds: seconds(report.duration),
             error: report.failure.as_ref().map(Error::from),
+            foreseen: None,
             pin_line: None,
             verified: Vec::new(),
             signature: None,

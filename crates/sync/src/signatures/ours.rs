@@ -10,6 +10,7 @@ use super::rule::{Seen, Verdict, decide};
 use super::{SignWith, SignatureFormat, SignatureState, attest, publish};
 use crate::item::Item;
 use crate::place::Place;
+use crate::plan::foresee;
 use crate::walk::Walk;
 use crate::{Class, Failure, Mode, Side, closure};
 
@@ -86,19 +87,25 @@ pub(crate) async fn check(
     }
     item.signature_is(key, SignatureState::Missing);
     let signer = signer(walk, key, Side::Target)?;
-    let mut state = SignatureState::Present;
+    let (mut state, mut unsigned) = (SignatureState::Present, Vec::new());
     for subject in &subjects {
         let found = Found::at(target, subject.digest).await?;
         // A plan does not ask a service for its key.
         if found.is_empty() {
+            unsigned.push(subject.digest);
             state = state.max(SignatureState::WouldSign);
         } else if walk.options.mode == Mode::Plan && is_in_a_service(signer.reference()) {
+            // One that is not by the key would have to be made.
+            unsigned.push(subject.digest);
             state = state.max(SignatureState::Unchecked);
         } else {
             let seen = seen(signer, key, source, &found, subject.digest).await?;
             match decide(with.format, &seen) {
                 Verdict::Signed => {}
-                Verdict::Sign { .. } => state = state.max(SignatureState::WouldSign),
+                Verdict::Sign { .. } => {
+                    unsigned.push(subject.digest);
+                    state = state.max(SignatureState::WouldSign);
+                }
                 Verdict::Refused(whose) => return Err(strange(subject.digest, &whose)),
             }
         }
@@ -110,6 +117,9 @@ pub(crate) async fn check(
         );
     }
     item.signature_is(key, state);
+    if walk.options.foresees && !unsigned.is_empty() {
+        foresee::signatures(item, source, root, unsigned);
+    }
     Ok(())
 }
 
@@ -152,6 +162,9 @@ async fn one(
         Verdict::Signed => Ok(SignatureState::Present),
         Verdict::Refused(whose) => Err(strange(subject.digest, &whose)),
         Verdict::Sign { legacy, bundle } => {
+            if let Some(fence) = &walk.options.fence {
+                fence.check_signature(target.location(), subject.digest)?;
+            }
             if legacy {
                 publish::legacy(walk, signer, target, subject.digest, &found).await?;
             }
