@@ -9,8 +9,8 @@ use oci::Platform;
 use secrecy::SecretString;
 
 use super::{
-    AuditArguments, EcrArguments, KeyArguments, LockFileArguments, MetricsArguments, ReferrersArguments,
-    RepositoriesArguments, SigningArguments, Switch,
+    AuditArguments, EcrArguments, KeyArguments, LockFileArguments, MetricsArguments,
+    ReferrersArguments, RepositoriesArguments, SigningArguments, Switch,
 };
 use crate::environment::boolean;
 
