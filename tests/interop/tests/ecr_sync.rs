@@ -497,6 +497,33 @@ async fn a_policy_that_was_edited_by_hand_is_shown_and_put_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs moto: tests/tools/install"]
+async fn a_plan_of_ten_is_carried_out_or_nothing_of_it() {
+    let Some(cloud) = Cloud::start("ecr-sync plan").await else { return };
+    let plan = cloud.bench.folder().join("plan.json");
+    let plan = plan.to_str().unwrap();
+    let apply = || cloud.run_as(&["apply", plan], ["testing", SECRET]);
+
+    cloud.run(&["plan", "-o", plan]).expect_code(0).expect_no_writes();
+    let first = apply().expect_code(0);
+    assert_eq!(first.outcomes("repository"), [("created", 10)].into());
+    assert_eq!(first.outcomes("image"), [("copied", 8)].into());
+    assert_eq!(first.outcomes("chart"), [("copied", 4)].into());
+    apply().expect_code(0).expect_no_writes();
+
+    // What a hand has changed after the plan is not what was looked at.
+    cloud.put("team/app-1", "permission", &permission("ecr:*").to_string());
+    cloud.run(&["plan", "-o", plan]).expect_code(0).expect_no_writes();
+    cloud.put("team/app-1", "permission", &permission("ecr:BatchGetImage").to_string());
+    let stopped = apply().expect_code(1).expect_no_writes();
+    let says = "what would be changed is not what is planned";
+    assert!(stopped.run.stderr.contains(says), "{}", stopped.run.stderr);
+    cloud.put("team/app-1", "permission", &permission("ecr:*").to_string());
+    let done = apply().expect_code(0);
+    assert_eq!((done.writes(), done.pushes), ([("SetRepositoryPolicy", 1)].into(), 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs moto: tests/tools/install"]
 async fn a_policy_that_no_file_has_is_told_and_pruned_when_asked() {
     let Some(cloud) = Cloud::start("ecr-sync prune").await else { return };
     let plain = cloud.beside("plain.yaml", &cloud.list("- name: team/plain\n"));
