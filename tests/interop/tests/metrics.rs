@@ -79,7 +79,7 @@ impl<'b> Prometheus<'b> {
         let (folder, address) = (bench.folder().join("prometheus"), free_address());
         fs::create_dir(&folder).unwrap();
         let configuration = format!(
-            "global: {{ scrape_interval: 500ms, scrape_timeout: 500ms }}
+            "global: {{ scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 1s }}
 rule_files: ['{}']
 scrape_configs:
 - {{ job_name: live, static_configs: [{{ targets: ['{run}'] }}] }}
