@@ -1,4 +1,5 @@
 //! `notices`: who is told of a run, and when.
+#![allow(clippy::panic, reason = "test code")]
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! Metrics, judged by Prometheus itself: it scrapes a run while it lasts and a Pushgateway after it, finds the
 //! data of every panel of the dashboard, and has nothing against the names and the rules.
-#![allow(clippy::unwrap_used, reason = "test code")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "test code")]
 
 use std::collections::BTreeMap;
 use std::fs;

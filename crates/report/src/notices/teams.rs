@@ -44,11 +44,11 @@ fn message(notice: &Notice, shown: usize) -> Value {
             "weight": "Bolder", "color": color, "wrap": true,
         }),
         json!({ "type": "FactSet", "facts": facts }),
-        runs(vec![run(numbers(notice), "Default", false)]),
+        runs(&[run(&numbers(notice), "Default", false)]),
     ];
     body.extend(notice.items.iter().take(shown).map(line));
     let hidden = notice.items.len() - shown + notice.omitted;
-    body.extend(more(hidden).map(|more| runs(vec![run(more, "Default", false)])));
+    body.extend(more(hidden).map(|more| runs(&[run(&more, "Default", false)])));
     let footer = footer(notice);
     body.push(json!({
         "type": "TextBlock", "text": footer, "size": "Small", "isSubtle": true, "wrap": true,
@@ -76,19 +76,19 @@ fn line(item: &Item) -> Value {
         _ => "Good",
     };
     let mut inlines = vec![
-        run(item.outcome.name().to_owned(), color, true),
-        run(format!(" {}", shortened(&item.target, 300)), "Default", false),
+        run(item.outcome.name(), color, true),
+        run(&format!(" {}", shortened(&item.target, 300)), "Default", false),
     ];
-    inlines.extend(reason(item, 400).map(|why| run(format!(": {why}"), "Default", false)));
-    runs(inlines)
+    inlines.extend(reason(item, 400).map(|why| run(&format!(": {why}"), "Default", false)));
+    runs(&inlines)
 }
 
 /// Runs of text have no Markdown, so that nothing in a name means anything.
-fn runs(inlines: Vec<Value>) -> Value {
+fn runs(inlines: &[Value]) -> Value {
     json!({ "type": "RichTextBlock", "inlines": inlines })
 }
 
-fn run(text: String, color: &str, bold: bool) -> Value {
+fn run(text: &str, color: &str, bold: bool) -> Value {
     let weight = if bold { "Bolder" } else { "Default" };
     json!({ "type": "TextRun", "text": text, "color": color, "weight": weight })
 }
