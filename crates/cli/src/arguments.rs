@@ -12,6 +12,7 @@ mod serve;
 mod signature;
 mod signing;
 mod tags;
+mod watch;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -30,6 +31,7 @@ pub(crate) use serve::ServeArguments;
 pub(crate) use signature::{SignArguments, VerifySignatureArguments};
 pub(crate) use signing::{KeyArguments, SignatureFormat, SigningArguments};
 pub(crate) use tags::{RulesArguments, TagsArguments, part, pattern, range};
+pub(crate) use watch::WatchArguments;
 
 use crate::environment::boolean;
 
@@ -85,6 +87,7 @@ pub(crate) enum Command {
     Sign(SignArguments),
     VerifySignature(VerifySignatureArguments),
     Audit(AuditCommandArguments),
+    Watch(WatchArguments),
     Serve(ServeArguments),
     Schema(SchemaArguments),
     Completions(CompletionsArguments),

@@ -15,6 +15,7 @@ mod signature;
 mod sync;
 mod tags;
 mod verify;
+mod watch;
 
 use std::ffi::OsString;
 
@@ -57,6 +58,7 @@ pub(crate) fn main(
         Some(Command::Sign(typed)) => block_on(signature::sign(typed, &context)),
         Some(Command::VerifySignature(typed)) => block_on(signature::verify(typed, &context)),
         Some(Command::Audit(typed)) => block_on(audit::execute(typed, &context)),
+        Some(Command::Watch(typed)) => block_on(watch::execute(typed, &context)),
         Some(Command::Serve(typed)) => block_on(serve::execute(typed, &context)),
         Some(Command::Check(typed)) => check::execute(typed, &context),
         Some(Command::Schema(typed)) => schema::execute(typed, &context),

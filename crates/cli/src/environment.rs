@@ -102,6 +102,13 @@ pub(crate) const LOG_LEVEL: Variable = variable("log-level", "SYNCER_LOG_LEVEL")
 pub(crate) const LOG_FORMAT: Variable = variable("log-format", "SYNCER_LOG_FORMAT");
 pub(crate) const PUSH: Variable = variable("push", "SYNCER_PUSH");
 pub(crate) const LISTEN: Variable = variable("listen", "SYNCER_LISTEN");
+pub(crate) const INTERVAL: Variable = variable("interval", "SYNCER_INTERVAL");
+pub(crate) const CRON: Variable = variable("cron", "SYNCER_CRON");
+pub(crate) const WEBHOOK_SECRET_FILE: Variable =
+    variable("webhook-secret-file", "SYNCER_WEBHOOK_SECRET_FILE");
+pub(crate) const LEASE: Variable = variable("lease", "SYNCER_LEASE");
+pub(crate) const LEASE_SERVICE_ACCOUNT: Variable =
+    variable("lease-service-account", "SYNCER_LEASE_SERVICE_ACCOUNT");
 pub(crate) const READ_ONLY: Variable = variable("read-only", "SYNCER_READ_ONLY");
 pub(crate) const SPARSE: Variable = variable("sparse", "SYNCER_SPARSE");
 pub(crate) const HTPASSWD: Variable = variable("htpasswd", "SYNCER_HTPASSWD");
@@ -176,6 +183,11 @@ pub(crate) const VARIABLES: &[Variable] = &[
     LOG_FORMAT,
     PUSH,
     LISTEN,
+    INTERVAL,
+    CRON,
+    WEBHOOK_SECRET_FILE,
+    LEASE,
+    LEASE_SERVICE_ACCOUNT,
     READ_ONLY,
     SPARSE,
     HTPASSWD,
@@ -224,6 +236,9 @@ pub(crate) const METRICS_PUSH_PAIR: PairVariables = PairVariables {
     password: "SYNCER_METRICS_PUSH_PASSWORD",
     password_file: "SYNCER_METRICS_PUSH_PASSWORD_FILE",
 };
+
+/// What those must know who send webhooks; `--webhook-secret-file` goes before it.
+pub(crate) const WEBHOOK_SECRET: &str = "SYNCER_WEBHOOK_SECRET";
 
 /// Whether a job of GitLab's reads Docker Hub's images through the proxy of its group.
 pub(crate) const GITLAB_DEPENDENCY_PROXY: &str = "SYNCER_GITLAB_DEPENDENCY_PROXY";

@@ -1,5 +1,7 @@
 //! [`CliError`]: what keeps a command from being done at all, in words for a person.
 
+use std::fmt;
+
 use report::{ExitStatus, next_step};
 use sync::Failure;
 
@@ -80,6 +82,13 @@ impl CliError {
             text.push_str(&format!("  {} {hint}\n", painted("hint:")));
         }
         text
+    }
+}
+
+/// Without colours, for logs.
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(str::to_owned))
     }
 }
 

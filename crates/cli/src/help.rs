@@ -14,9 +14,8 @@ pub(crate) fn command() -> Command {
         with_variables(command).mut_subcommands(|command| with_exit_codes(with_variables(command)))
     });
     with_exit_codes(root).mut_subcommands(|command| match command.get_name() {
-        "sync" | "plan" | "verify" | "copy" | "doctor" | "tags" | "sign" | "verify-signature" => {
-            with_exit_codes(command)
-        }
+        "sync" | "plan" | "watch" | "verify" | "copy" | "doctor" | "tags" | "sign"
+        | "verify-signature" => with_exit_codes(command),
         _ => command,
     })
 }

@@ -8,6 +8,7 @@ mod planned;
 mod reports;
 mod repositories;
 mod signing;
+mod watch;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -35,6 +36,7 @@ pub(crate) use planned::{check_file, list_of, record, run_of};
 pub(crate) use reports::ReportFile;
 pub(crate) use repositories::EcrSettings;
 pub(crate) use signing::{ImageSigning, SigningSettings, key_of_file, key_reference};
+pub(crate) use watch::WatchSettings;
 
 /// What is wanted.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 /// How long a transfer may go on after the first signal. Kubernetes kills after 30 seconds, and the
 /// report is still to be written.
-const DRAIN: Duration = Duration::from_secs(25);
+pub(crate) const DRAIN: Duration = Duration::from_secs(25);
 
 /// Listens while it lives.
 pub(crate) struct Signals {
@@ -105,7 +105,7 @@ impl Incoming {
 }
 
 /// Waits for the deadline; without one, for ever.
-async fn reached(deadline: Option<Instant>) {
+pub(crate) async fn reached(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,

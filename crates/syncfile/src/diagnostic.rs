@@ -95,6 +95,8 @@ codes! {
     ConflictingTags = "conflicting-tags",
     /// A tag or a digest where `tags` selects tags.
     TagWithTags = "tag-with-tags",
+    /// A time, a cron expression or a time zone that is not one.
+    InvalidSchedule = "invalid-schedule",
     /// A range of versions that is not one.
     InvalidRange = "invalid-range",
     /// A version of a chart that is not one.

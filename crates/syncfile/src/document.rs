@@ -13,6 +13,7 @@ use crate::notice::{self, Notice};
 use crate::reader::{Field, Mapping, Reader};
 use crate::registry::{self, RegistryEntry};
 use crate::repository::{self, RepositoryEntry};
+use crate::schedule;
 use crate::signing::{self, SigningDefaults};
 use crate::target_name::Prefix;
 use crate::text::Text;
@@ -29,6 +30,8 @@ pub(crate) struct Document {
     pub(crate) repositories: Vec<RepositoryEntry>,
     pub(crate) charts: Vec<ChartEntry>,
     pub(crate) notices: Vec<Notice>,
+    /// When the file has its turn, where it says so.
+    pub(crate) schedule: Option<::schedule::Schedule>,
     pub(crate) found: Vec<Diagnostic>,
 }
 
@@ -93,10 +96,11 @@ fn top_level(reader: &mut Reader<'_>, root: &Node, given: &Given<'_>) -> Documen
     let repositories = keys.get("repositories");
     let charts = keys.get("charts");
     let notices = keys.get("notices");
+    let schedule = keys.get("schedule").and_then(|field| schedule::read(reader, field));
     let complete = keys.close(reader);
     let prefixes = given.prefixes.or(own.as_deref());
 
-    let mut document = Document::default();
+    let mut document = Document { schedule, ..Document::default() };
     if let Some(field) = registries {
         document.registries = read_registries(reader, field);
     }

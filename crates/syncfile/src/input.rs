@@ -1,8 +1,10 @@
 //! [`Input`]: where sync files come from, and their texts.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
+
+use oci::Digest;
 
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::text::Text;
@@ -30,6 +32,37 @@ impl From<&Path> for Input {
 
 /// The largest file that is read, in bytes: a hundred thousand images and more.
 const LARGEST: u64 = 16 << 20;
+
+/// What a file is now: its content, or why there is none to be had.
+pub type Fingerprint = Result<Digest, io::ErrorKind>;
+
+/// What the files are now, by name; two answers that are equal mean that nothing has changed.
+///
+/// Contents are compared, not times: a ConfigMap's file is a link into a folder that is swapped, and
+/// neither its own time nor an event of its own tells that.
+pub fn fingerprints(inputs: &[Input]) -> BTreeMap<PathBuf, Fingerprint> {
+    let mut prints = BTreeMap::new();
+    for input in inputs {
+        let Input::Path(path) = input else { continue };
+        match files_of(path) {
+            Ok(files) => prints.extend(files.into_iter().map(|file| {
+                let print = fingerprint(&file).map_err(|error| error.kind());
+                (file, print)
+            })),
+            Err(error) => {
+                prints.insert(path.clone(), Err(error.kind()));
+            }
+        }
+    }
+    prints
+}
+
+fn fingerprint(file: &Path) -> io::Result<Digest> {
+    if fs::metadata(file)?.len() > LARGEST {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    fs::read(file).map(|content| Digest::sha256(&content))
+}
 
 /// Reads all files. What cannot be read is noted, the others are read all the same.
 pub(crate) fn read(inputs: &[Input], found: &mut Vec<Diagnostic>) -> Vec<Text> {
@@ -120,4 +153,39 @@ fn text(name: PathBuf, folder: PathBuf, content: &str) -> Text {
 fn unreadable(path: &Path, error: &io::Error) -> Box<Diagnostic> {
     let message = format!("cannot read the sync file: {error}");
     Box::new(Diagnostic::error(Code::UnreadableFile, Some(Place::file(path.to_owned())), message))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// As the kubelet keeps a ConfigMap: files are links to `..data/FILE`, and `..data` is a link that is
+    /// swapped (<https://kubernetes.io/docs/concepts/configuration/configmap/>).
+    #[test]
+    fn a_swapped_link_is_a_change_and_a_new_time_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for (name, text) in [("..one", "images: []"), ("..two", "images: [ ]")] {
+            fs::create_dir(at(name)).unwrap();
+            fs::write(at(name).join("a.yaml"), text).unwrap();
+        }
+        symlink("..one", at("..data")).unwrap();
+        symlink("..data/a.yaml", at("a.yaml")).unwrap();
+        let inputs = [Input::Path(folder.path().to_owned())];
+        let first = fingerprints(&inputs);
+        assert_eq!(first.keys().collect::<Vec<_>>(), [&at("a.yaml")]);
+        fs::write(at("..one/a.yaml"), "images: []").unwrap();
+        assert_eq!(fingerprints(&inputs), first);
+        symlink("..two", at("..new")).unwrap();
+        fs::rename(at("..new"), at("..data")).unwrap();
+        let swapped = fingerprints(&inputs);
+        assert_ne!(swapped, first);
+        fs::remove_file(at("a.yaml")).unwrap();
+        assert!(fingerprints(&inputs).is_empty());
+        fs::remove_dir_all(folder.path()).unwrap();
+        let gone = BTreeMap::from([(folder.path().to_owned(), Err(io::ErrorKind::NotFound))]);
+        assert_eq!(fingerprints(&inputs), gone);
+    }
 }

@@ -6,7 +6,7 @@
 //!
 //! A text walks through these modules: `input` (files to texts), `yaml` (text to a tree),
 //! `reader` (shape), `document`, `image`, `extent`, `tag_selection`, `signing`, `verify`, `registry`,
-//! `auth`, `repository` with its parts, and `chart` (meaning), `combine` (all files together),
+//! `auth`, `repository` with its parts, `chart` and `schedule` (meaning), `combine` (all files together),
 //! `default_files` (what ECR repositories do not say themselves).
 
 mod auth;
@@ -29,6 +29,7 @@ mod registry;
 mod repository;
 mod repository_image;
 mod repository_settings;
+mod schedule;
 mod schema;
 mod secret;
 mod signing;
@@ -44,7 +45,7 @@ pub use auth::{Auth, AwsAuth, AzureAuth, GoogleAuth};
 pub use chart::{Chart, ChartVersions};
 pub use chart_source::ChartSource;
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity};
-pub use input::Input;
+pub use input::{Fingerprint, Input, fingerprints};
 pub use key::Key;
 pub use notice::{Channel, Notice, Occasion, Template};
 pub use registry::{ClientCertificate, RegistryEntry};
@@ -59,9 +60,10 @@ pub use verify::{Identity, IdentityText, Keyless, VerifyMode, VerifyRule};
 
 use std::path::{Path, PathBuf};
 
-use document::Given;
+use document::{Document, Given};
 use oci::Digest;
 use target_name::Prefix;
+use text::Text;
 
 /// What flags and variables say; it beats what the files say.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -96,19 +98,21 @@ pub struct EcrDefaults {
 pub struct Loaded {
     /// What they ask for, all together.
     pub sync_file: SyncFile,
+    /// The files that were read, in their order, with when each has its turn where it says so.
+    pub files: Vec<ReadFile>,
     /// What should be looked at nevertheless.
     pub warnings: Vec<Diagnostic>,
-    /// The files, in the order in which they were read.
-    pub files: Vec<ReadFile>,
 }
 
 /// A file that was read.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ReadFile {
-    /// As it is named in origins; `<stdin>` for standard input.
+    /// Its name, as it is in every [`Origin`] of it; `<stdin>` for standard input.
     pub path: PathBuf,
     /// Of its text, without a byte order mark.
     pub digest: Digest,
+    /// When it has its turn in the long-running mode, where it says so.
+    pub schedule: Option<::schedule::Schedule>,
 }
 
 /// Reads, checks and resolves sync files.
@@ -121,7 +125,14 @@ pub fn load(inputs: &[Input], defaults: &Defaults) -> Result<Loaded, Diagnostics
     let mut texts = input::read(inputs, &mut found);
     let registry = ecr_registry::given(&defaults.ecr);
     let given = Given { prefixes: prefixes.as_deref(), registry: registry.as_ref() };
-    let documents = texts.iter_mut().map(|text| document::read(text, &given)).collect();
+    let documents: Vec<Document> =
+        texts.iter_mut().map(|text| document::read(text, &given)).collect();
+    let read = |(text, document): (&Text, &Document)| ReadFile {
+        path: text.name().to_owned(),
+        digest: Digest::sha256(text.content().as_bytes()),
+        schedule: document.schedule.clone(),
+    };
+    let files = texts.iter().zip(&documents).map(read).collect();
     let (mut sync_file, in_files) = combine::combine(&texts, documents);
     found.extend(in_files);
     default_files::apply(&mut sync_file, &defaults.ecr, &mut found);
@@ -132,11 +143,7 @@ pub fn load(inputs: &[Input], defaults: &Defaults) -> Result<Loaded, Diagnostics
         let message = "nothing is wanted in what was given";
         found.push(Diagnostic::warning(Code::EmptyList, None, message));
     }
-    let files = texts.iter().map(|text| ReadFile {
-        path: text.name().to_owned(),
-        digest: Digest::sha256(text.content().as_bytes()),
-    });
-    Ok(Loaded { sync_file, warnings: found, files: files.collect() })
+    Ok(Loaded { sync_file, files, warnings: found })
 }
 
 /// The prefixes of the command line, whose paths begin at the working directory, where it has some.

@@ -392,6 +392,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("images", "at the top of the file"),
     ("registries", "at the top of the file"),
     ("repositories", "at the top of the file"),
+    ("schedule", "at the top of the file"),
     ("source", "in an entry of `images`"),
     ("tag", "in an entry of `images`"),
     ("destination", "in an entry of `images`"),

@@ -108,6 +108,7 @@ charts:
 - { zzzzzzzzzz: 1 }
 notices:
 - { zzzzzzzzzz: 1 }
+schedule: { zzzzzzzzzz: 1 }
 ";
         let schema = parsed_schema();
         let mut compared = 0;
@@ -131,6 +132,7 @@ notices:
                 "an ECR repository" => "/$defs/repository/properties",
                 "a chart" => "/$defs/chart/properties",
                 "a notice" => "/$defs/notice/properties",
+                "`schedule`" => "/properties/schedule/properties",
                 "`ecr`" => "/$defs/creation/properties",
                 "`mutability`" => "/$defs/mutability/anyOf/1/properties",
                 "`encryption`" => "/$defs/encryption/anyOf/1/properties",
@@ -201,6 +203,11 @@ notices:
             "sign: maybe".into(),
             "registries: [r.example]".into(),
             "registries: { r.example/path: {} }".into(),
+            "schedule: 10m".into(),
+            "schedule: {}".into(),
+            "schedule: { interval: [10m] }".into(),
+            "schedule: { interval: 10m, cron: '@daily' }".into(),
+            "schedule: { interval: 10m, timezone: UTC }".into(),
             "repositories: [{}]".into(),
             "[{ names: a }]".into(),
             repository("mutability: fixed"),

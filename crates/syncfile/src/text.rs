@@ -37,6 +37,7 @@ impl Text {
         Self { name, folder, content, lines, hidden: Hidden::Suspected }
     }
 
+    /// The name it is shown by.
     pub(crate) fn name(&self) -> &Path {
         &self.name
     }

@@ -135,9 +135,12 @@ impl Workbench {
             .env("NO_PROXY", "127.0.0.1,localhost")
     }
 
-    /// A tool as it is, for a server that a test starts itself.
+    /// A tool, or the built binary, as it is, for a server that a test starts itself.
     pub fn command(&self, name: &str) -> Command {
-        Command::new(self.tools.path(name))
+        Command::new(match name {
+            "image-syncer" => self.binary(),
+            tool => self.tools.path(tool),
+        })
     }
 
     /// Pushes a layout and returns its digest, which the registry must agree to.

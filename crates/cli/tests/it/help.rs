@@ -20,6 +20,7 @@ async fn every_command_has_help() {
         "sign",
         "verify-signature",
         "tags",
+        "watch",
         "serve",
         "schema",
         "completions",

@@ -28,3 +28,4 @@ mod sync_file;
 mod tags;
 mod usage;
 mod walk;
+mod watch;

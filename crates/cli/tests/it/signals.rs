@@ -7,7 +7,7 @@ use tokio::process::Child;
 
 use crate::program::{Program, add, held};
 
-fn send(child: &Child, signal: &str) {
+pub(crate) fn send(child: &Child, signal: &str) {
     let id = child.id().unwrap().to_string();
     let sent = std::process::Command::new("kill").args([signal, &id]).status().unwrap();
     assert!(sent.success());
