@@ -8,9 +8,9 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use report::{Document, ExitStatus, Lines, Signal};
+use report::{Document, ExitStatus, Exposition, Format, Lines, Metrics, Signal};
 use sync::{Mode, Stop};
-use syncfile::{Input, Loaded, SyncFile};
+use syncfile::{Input, Loaded, ReadFile, SyncFile};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -21,13 +21,13 @@ use watch::{Clock, Halt, Moved, Page, Pages, Prints, Request, Runner, Text, Watc
 
 use super::sync::{load, target_login};
 use crate::arguments::WatchArguments;
-use crate::charts;
 use crate::error::{CliError, with_causes};
-use crate::run::{Context, Job, Show, Stopped};
+use crate::run::{Context, HeldTo, Job, Show, Stopped};
 use crate::settings::{ListSettings, RunSettings, SigningSettings, TargetLogin, WatchSettings};
 use crate::signals::{DRAIN, Signals, reached};
 use crate::signatures::Signatures;
 use crate::wiring::{self, Peers};
+use crate::{charts, locks, metrics};
 
 pub(crate) async fn execute(
     typed: &WatchArguments,
@@ -61,7 +61,8 @@ pub(crate) async fn execute(
         last: last.clone(),
     };
     let (door, inbox) = watch::doors();
-    let pages = pages(&last, &watch);
+    let _serving = metrics::begin(&runs.settings.metrics, &context.metrics).await?;
+    let pages = pages(&last, &watch, context.metrics.clone());
     let doors = Doors::open(&watch, watch::router(door, pages)).await?;
     let lease = lease(&watch, context)?;
     // Without a lease we always lead; the sender lives as long as the watch.
@@ -118,7 +119,7 @@ fn lease(watch: &WatchSettings, context: &Context<'_>) -> Result<Option<Keeper>,
 /// The report of the last run; of earlier ones nothing is kept.
 type Last = Arc<Mutex<Option<Arc<Document>>>>;
 
-fn pages(last: &Last, watch: &WatchSettings) -> Pages {
+fn pages(last: &Last, watch: &WatchSettings, metrics: Metrics) -> Pages {
     let page = |content_type, write: fn(&Document) -> Option<String>| -> Page {
         let last = Arc::clone(last);
         Arc::new(move || {
@@ -128,8 +129,12 @@ fn pages(last: &Last, watch: &WatchSettings) -> Pages {
     };
     let json = |document: &Document| document.to_json().ok();
     Pages {
-        metrics: Arc::new(|| None),
-        report: page("application/json", json),
+        metrics: Arc::new(move || {
+            let exposition = Exposition::Text;
+            let body = metrics.encode(exposition);
+            Some(Text { content_type: exposition.content_type(), body })
+        }),
+        report: page("text/html; charset=utf-8", |document| document.written_as(Format::Html).ok()),
         report_json: page("application/json", json),
         webhook_secret: watch.webhook_secret.clone(),
     }
@@ -172,6 +177,13 @@ impl Doors {
     }
 }
 
+/// What files ask for, and which these are.
+#[derive(Default)]
+struct Used {
+    sync_file: SyncFile,
+    files: Vec<ReadFile>,
+}
+
 /// Loads files and makes runs.
 struct Runs<'a> {
     list: ListSettings,
@@ -181,8 +193,8 @@ struct Runs<'a> {
     settings: RunSettings,
     context: &'a Context<'a>,
     signals: Signals,
-    /// What the files ask for that are used.
-    used: RefCell<Arc<SyncFile>>,
+    /// The files that are used.
+    used: RefCell<Arc<Used>>,
     last: Last,
 }
 
@@ -202,14 +214,18 @@ impl Runner for Runs<'_> {
         charts::warnings(&sync_file).iter().for_each(|warning| self.context.warn(warning));
         // What cannot be made of it is found now, and not when its turn has come.
         Signatures::new(&self.signing, &sync_file)?;
-        *self.used.borrow_mut() = Arc::new(sync_file);
-        let watched =
-            |file: syncfile::ReadFile| WatchedFile { path: file.path, schedule: file.schedule };
-        Ok(files.into_iter().map(watched).collect())
+        locks::held(&self.list.lock, &files)?;
+        let watched = |file: &ReadFile| WatchedFile {
+            path: file.path.clone(),
+            schedule: file.schedule.clone(),
+        };
+        let watched = files.iter().map(watched).collect();
+        *self.used.borrow_mut() = Arc::new(Used { sync_file, files });
+        Ok(watched)
     }
 
     fn wants(&self, moved: &Moved) -> bool {
-        part::wants(&self.used.borrow(), moved)
+        part::wants(&self.used.borrow().sync_file, moved)
     }
 
     async fn run(&self, request: Request, halt: Halt) -> watch::Ended {
@@ -228,11 +244,14 @@ impl Runner for Runs<'_> {
 impl Runs<'_> {
     async fn make(&self, request: &Request, halt: Halt) -> Result<ExitStatus, CliError> {
         let used = Arc::clone(&self.used.borrow());
-        let sync_file = part::of(&used, request);
+        let sync_file = part::of(&used.sync_file, request);
         let signatures = Signatures::new(&self.signing, &sync_file)?;
         let wanted = wiring::wanted(&sync_file, &signatures)?;
         let mut selections = wiring::selections(&sync_file, &signatures)?;
         selections.extend(charts::selections(&sync_file, &signatures)?);
+        // What is locked now, whenever that was written.
+        let locks::Held { locks, .. } = locks::held(&self.list.lock, &used.files)?;
+        locks::check(&locks, wanted.iter())?;
         let target_hosts = wiring::target_hosts(&wanted, &selections);
         let login_hosts = wiring::login_hosts(&self.list.prefixes, &target_hosts);
         let job = Job {
@@ -240,6 +259,8 @@ impl Runs<'_> {
             wanted,
             selections,
             repositories: &sync_file.repositories,
+            notices: &sync_file.notices,
+            held: HeldTo { locks, ..HeldTo::default() },
             peers: Peers {
                 registries: &sync_file.registries,
                 login: self.login.as_ref(),

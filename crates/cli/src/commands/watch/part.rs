@@ -37,6 +37,7 @@ pub(super) fn of(sync_file: &SyncFile, request: &Request) -> SyncFile {
         },
         registries: sync_file.registries.clone(),
         verify: sync_file.verify.clone(),
+        notices: sync_file.notices.clone(),
     }
 }
 
