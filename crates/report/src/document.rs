@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn an_outcome_has_the_name_of_the_document() {
         for outcome in Outcome::ALL {
-            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.as_str());
+            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.name());
         }
     }
 
