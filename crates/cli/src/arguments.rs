@@ -29,7 +29,7 @@ pub(crate) use run::{
 };
 pub(crate) use serve::ServeArguments;
 pub(crate) use signature::{SignArguments, VerifySignatureArguments};
-pub(crate) use signing::{KeyArguments, SignatureFormat, SigningArguments};
+pub(crate) use signing::{KeyArguments, LogArguments, SignatureFormat, SigningArguments};
 pub(crate) use tags::{RulesArguments, TagsArguments, part, pattern, range};
 pub(crate) use watch::WatchArguments;
 

@@ -42,6 +42,8 @@ pub(crate) const SIGNATURE_FORMAT: Variable =
 pub(crate) const SIGN_RECURSIVELY: Variable =
     variable("sign-recursively", "SYNCER_SIGN_RECURSIVELY");
 pub(crate) const ATTEST: Variable = variable("attest", "SYNCER_ATTEST");
+pub(crate) const REKOR_URL: Variable = variable("rekor-url", "SYNCER_REKOR_URL");
+pub(crate) const REKOR_KEY: Variable = variable("rekor-key", "SYNCER_REKOR_KEY");
 pub(crate) const KEY: Variable = variable("key", "SYNCER_KEY");
 pub(crate) const TRUSTED_ROOT: Variable = variable("trusted-root", "SYNCER_TRUSTED_ROOT");
 pub(crate) const CERTIFICATE_IDENTITY: Variable =
@@ -137,6 +139,8 @@ pub(crate) const VARIABLES: &[Variable] = &[
     SIGNATURE_FORMAT,
     SIGN_RECURSIVELY,
     ATTEST,
+    REKOR_URL,
+    REKOR_KEY,
     KEY,
     TRUSTED_ROOT,
     CERTIFICATE_IDENTITY,
@@ -254,6 +258,9 @@ pub(crate) const GITHUB_WORKSPACE: &str = "GITHUB_WORKSPACE";
 
 /// Set to anything, it takes all colours away (<https://no-color.org>).
 pub(crate) const NO_COLOR: &str = "NO_COLOR";
+
+/// The file with a transparency log's public key, as cosign finds it (cosign, `pkg/cosign/env`).
+pub(crate) const SIGSTORE_REKOR_PUBLIC_KEY: &str = "SIGSTORE_REKOR_PUBLIC_KEY";
 
 /// `dumb` is a terminal that can neither colour nor redraw.
 pub(crate) const TERM: &str = "TERM";

@@ -35,7 +35,7 @@ pub(crate) use metrics::{MetricsSettings, Push, host_of};
 pub(crate) use planned::{check_file, list_of, record, run_of};
 pub(crate) use reports::ReportFile;
 pub(crate) use repositories::EcrSettings;
-pub(crate) use signing::{ImageSigning, SigningSettings, key_of_file, key_reference};
+pub(crate) use signing::{ImageSigning, LogSettings, SigningSettings, key_of_file, key_reference};
 pub(crate) use watch::WatchSettings;
 
 /// What is wanted.

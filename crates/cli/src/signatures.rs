@@ -1,13 +1,15 @@
 //! Joins the crate `signing` to the engine: what images ask of signatures, the keys that they name,
 //! and what `verify` demands of sources.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use oci::{Digest, Location};
 use signing::keyless::{Expected, Identity, TrustedRoot};
+use signing::transparency_log::{LogKeys, TransparencyLog};
 use signing::{KeyReference, Signer, SignerSettings};
 use sync::{
     Demand, Keyless, Keys, Origin, Provenance, SignWith, SignatureFormat, SyncFileFacts,
@@ -17,13 +19,39 @@ use syncfile::{IdentityText, SyncFile, VerifyMode, VerifyRule};
 
 use crate::environment::Environment;
 use crate::error::CliError;
-use crate::settings::{ImageSigning, SigningSettings, key_of_file};
+use crate::settings::{ImageSigning, LogSettings, SigningSettings, key_of_file};
 
 /// What a run's images ask of signatures.
 pub(crate) struct Signatures<'a> {
     settings: &'a SigningSettings,
     /// The rules, each with what it demands.
     demands: Vec<(&'a VerifyRule, Arc<Demand>)>,
+    logs: Logs,
+}
+
+/// The transparency logs that are named, each once.
+#[derive(Default)]
+pub(crate) struct Logs(RefCell<BTreeMap<LogSettings, Arc<TransparencyLog>>>);
+
+impl Logs {
+    /// The log that is meant. Its key's file is read; it is not asked for anything.
+    fn of(&self, settings: LogSettings) -> Result<Arc<TransparencyLog>, CliError> {
+        if let Some(log) = self.0.borrow().get(&settings) {
+            return Ok(Arc::clone(log));
+        }
+        let log = LogKeys::read(&settings.key)
+            .and_then(|keys| TransparencyLog::new(&settings.url, keys))
+            .map_err(|error| {
+                let failed = CliError::usage(error.to_string());
+                match error.hint() {
+                    Some(hint) => failed.hint(hint),
+                    None => failed,
+                }
+            })?;
+        let log = Arc::new(log);
+        self.0.borrow_mut().insert(settings, Arc::clone(&log));
+        Ok(log)
+    }
 }
 
 impl<'a> Signatures<'a> {
@@ -33,7 +61,8 @@ impl<'a> Signatures<'a> {
         sync_file: &'a SyncFile,
     ) -> Result<Self, CliError> {
         let demands = sync_file.verify.iter().map(|rule| Ok((rule, Arc::new(demand(rule)?))));
-        Ok(Self { settings, demands: demands.collect::<Result<_, CliError>>()? })
+        let demands = demands.collect::<Result<_, CliError>>()?;
+        Ok(Self { settings, demands, logs: Logs::default() })
     }
 
     /// What an image asks that comes from `source` and says this of its signing.
@@ -43,22 +72,24 @@ impl<'a> Signatures<'a> {
         source: &Location,
     ) -> Result<WantedSignatures, CliError> {
         let matching = self.demands.iter().filter(|(rule, _)| rule.source.matches(source));
+        let sign = self.settings.of_image(signing)?;
         Ok(WantedSignatures {
-            sign: self.settings.of_image(signing)?.map(sign_with),
+            sign: sign.map(|sign| sign_with(sign, &self.logs)).transpose()?,
             demands: matching.map(|(_, demand)| Arc::clone(demand)).collect(),
         })
     }
 }
 
 /// How the engine signs, as it was said.
-pub(crate) fn sign_with(signing: ImageSigning) -> SignWith {
-    let ImageSigning { key, format, recursively, attest } = signing;
+pub(crate) fn sign_with(signing: ImageSigning, logs: &Logs) -> Result<SignWith, CliError> {
+    let ImageSigning { key, format, recursively, attest, log } = signing;
     let format = match format {
         syncfile::SignatureFormat::Legacy => SignatureFormat::Legacy,
         syncfile::SignatureFormat::Bundle => SignatureFormat::Bundle,
         syncfile::SignatureFormat::Both => SignatureFormat::Both,
     };
-    SignWith { key, format, recursively, attest }
+    let log = log.map(|log| logs.of(log)).transpose()?;
+    Ok(SignWith { key, format, recursively, attest, log })
 }
 
 /// A signer for every key that is named. No key is opened, and no service asked.

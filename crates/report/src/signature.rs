@@ -19,7 +19,7 @@ pub struct SignatureDocument {
     pub schema: String,
     /// The image, as it was asked for.
     pub reference: String,
-    /// The digest that was signed or judged; none where nobody trusted signed it.
+    /// The digest that was signed or judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
     /// What became of it.
@@ -61,10 +61,10 @@ impl SignatureDocument {
     }
 
     /// The document of an image that has none by whom it should be.
-    pub fn refused(reference: String, problem: String) -> Self {
-        let by_nobody = Self::new(reference, String::new(), SignatureVerdict::Refused, Vec::new());
+    pub fn refused(reference: String, digest: String, problem: String) -> Self {
+        let by_nobody = Self::new(reference, digest, SignatureVerdict::Refused, Vec::new());
         let exit_code = ExitStatus::Refused.code();
-        Self { digest: None, problem: Some(problem), exit_code, ..by_nobody }
+        Self { problem: Some(problem), exit_code, ..by_nobody }
     }
 
     /// The document as indented JSON with a line end.
@@ -91,8 +91,8 @@ mod tests {
         let validator = jsonschema::validator_for(&schema).unwrap();
         let [reference, digest, by] = ["r.example/app:1", "sha256:00", "key 1"].map(str::to_owned);
         let good = SignatureVerdict::Valid;
-        let good = SignatureDocument::new(reference.clone(), digest, good, vec![by]);
-        let bad = SignatureDocument::refused(reference, "it has no signature".to_owned());
+        let good = SignatureDocument::new(reference.clone(), digest.clone(), good, vec![by]);
+        let bad = SignatureDocument::refused(reference, digest, "it has no signature".to_owned());
         assert_eq!((good.exit_code, bad.exit_code), (0, 5));
         for document in [good, bad] {
             let mut value = serde_json::from_str(&document.to_json().unwrap()).unwrap();

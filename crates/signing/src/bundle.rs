@@ -21,6 +21,7 @@ pub use statement::{
 };
 
 use crate::PublicKey;
+use crate::transparency_log::{Logged, WrittenEntry};
 
 /// The media type of a bundle, and the artifact type of its referrer.
 pub const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -65,30 +66,30 @@ pub enum BundleError {
     /// Not exactly one signature (bundle format, `dsse_envelope`).
     #[error("it has {0} signatures, and must have one")]
     Signatures(usize),
+    /// An entry in a log without the log's proof that it is there, which bundles must have.
+    #[error("the transparency log gave no proof that the entry is in it")]
+    NoProof,
     /// Larger than [`SIZE_LIMIT`].
     #[error("it has more than the {SIZE_LIMIT} bytes that are read")]
     TooLarge,
 }
 
 impl Bundle {
-    /// A bundle of a statement and the signature of its [`pae`] by this key.
+    /// A bundle of a signed statement, by this key, and of its entry in a transparency log.
     ///
     /// # Errors
-    /// [`BundleError::Shape`], which does not happen.
+    /// [`BundleError::NoProof`]
     pub fn new(
-        statement: Vec<u8>,
-        signature: Vec<u8>,
+        envelope: Envelope,
         key: &PublicKey,
+        logged: Option<&Logged>,
     ) -> Result<Self, BundleError> {
-        let envelope = Envelope {
-            payload_type: STATEMENT_TYPE.to_owned(),
-            payload: statement,
-            signatures: vec![signature],
-        };
+        let entry = |logged: &Logged| logged.written().ok_or(BundleError::NoProof);
         let written = Written {
             media_type: MEDIA_TYPE.to_owned(),
             verification_material: WrittenMaterial {
                 public_key: Some(WrittenKey { hint: key.hint() }),
+                tlog_entries: logged.map(entry).transpose()?.into_iter().collect(),
                 ..WrittenMaterial::default()
             },
             dsse_envelope: Some((&envelope).into()),
@@ -130,6 +131,23 @@ impl Bundle {
         &self.envelope
     }
 
+    /// What it says of being in transparency logs, as far as that can be read and a log promises it.
+    pub(crate) fn logged(&self) -> Vec<Logged> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Bundle {
+            verification_material: Material,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Material {
+            tlog_entries: Vec<WrittenEntry>,
+        }
+        let bundle = serde_json::from_slice::<Bundle>(&self.json).ok();
+        let entries = bundle.map(|bundle| bundle.verification_material.tlog_entries);
+        entries.into_iter().flatten().filter_map(WrittenEntry::read).collect()
+    }
+
     pub(crate) fn material(&self) -> &Material {
         &self.material
     }
@@ -150,6 +168,9 @@ struct Written {
 struct WrittenMaterial {
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<WrittenKey>,
+    /// Read by [`Bundle::logged`] only: what is wrong with them does not matter for keys.
+    #[serde(skip_deserializing, skip_serializing_if = "Vec::is_empty")]
+    tlog_entries: Vec<WrittenEntry>,
     #[serde(skip_serializing)]
     certificate: Option<WrittenCertificate>,
     #[serde(skip_serializing)]
@@ -202,7 +223,7 @@ mod tests {
         let statement = signature_statement(&sample::SIGNED.parse().unwrap());
         let signature = cosign.envelope.signatures[0].clone();
         let key = PublicKey::from_pem(sample::P256_PUBLIC).unwrap();
-        let made = Bundle::new(statement, signature, &key).unwrap();
+        let made = Bundle::new(Envelope::new(statement, signature), &key, None).unwrap();
         assert_eq!(made, cosign);
         assert_eq!(made.to_json(), sample::BUNDLE);
     }

@@ -3,8 +3,8 @@
 //! A key ([`PrivateKey`], [`PublicKey`]) signs with an [`Algorithm`]; what it signs is a payload of
 //! [`simple_signing`], cosign's first form, or a statement in a [`bundle`], its second; [`judge`]
 //! says of what was found for a digest which signature is valid by which key, and why each other is
-//! not; [`keyless`] does that for signatures by certificates. Nothing here knows a registry: manifests
-//! and blobs come in and go out as bytes.
+//! not; [`keyless`] does that for signatures by certificates. A [`transparency_log`] is told of signatures
+//! on request. Nothing here knows a registry: manifests and blobs come in and go out as bytes.
 
 mod algorithm;
 pub mod bundle;
@@ -23,6 +23,7 @@ mod public_key;
 mod sample;
 mod signer;
 pub mod simple_signing;
+pub mod transparency_log;
 
 pub use algorithm::Algorithm;
 pub use claimant::Claimant;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::json::Object;
+use crate::transparency_log::{LOGGED_ANNOTATION, Logged};
 
 /// The media type of a layer that is a payload.
 pub const LAYER_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
@@ -104,6 +105,13 @@ impl SignatureLayer {
             annotations: BTreeMap::from([(SIGNATURE_ANNOTATION.to_owned(), signature.clone())]),
             signature: Some(signature),
         }
+    }
+
+    /// The same with its entry in a transparency log, in cosign's annotation.
+    #[must_use]
+    pub fn with_entry(mut self, logged: &Logged) -> Self {
+        self.annotations.insert(LOGGED_ANNOTATION.to_owned(), logged.annotation());
+        self
     }
 
     /// The signature itself, where there is one that can be read.

@@ -178,7 +178,8 @@ impl Image {
     async fn add_bundle(&self, key: &PrivateKey, statement: Vec<u8>) {
         let signed = bundle::pae(bundle::STATEMENT_TYPE, &statement);
         let signature = key.sign(&signed).expect("signing");
-        let bundle = Bundle::new(statement, signature, key.public_key()).expect("a bundle");
+        let bundle = Bundle::new(Envelope::new(statement, signature), key.public_key(), None)
+            .expect("a bundle");
         let referrer = bundle::referrer(&bundle, &self.descriptor, Timestamp::UNIX_EPOCH);
         let referrer = referrer.expect("a referrer");
         self.write_blobs(&referrer.blobs).await;

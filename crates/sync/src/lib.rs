@@ -64,7 +64,7 @@ pub use plan::{
 pub use referrers::{Referrers, WhichReferrers};
 pub use resolve::{Resolved, ResolvedTags};
 pub use signatures::{
-    Demand, Keyless, Keys, MIRRORING, Provenance, SignWith, SignatureFormat, SignatureReport,
-    SignatureState, SyncFileFacts, WantedSignatures,
+    Demand, Judged, Keyless, Keys, MIRRORING, Provenance, SignWith, SignatureFormat,
+    SignatureReport, SignatureState, SyncFileFacts, WantedSignatures,
 };
 pub use wanted::{Choice, Origin, TagSelection, Wanted, Wish};

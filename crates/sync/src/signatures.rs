@@ -4,6 +4,7 @@
 
 mod attest;
 mod found;
+mod logged;
 mod ours;
 mod publish;
 mod rule;
@@ -14,10 +15,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use signing::keyless::{Identity, TrustedRoot};
+use signing::transparency_log::TransparencyLog;
 use signing::{KeyReference, Signer};
 
 pub use attest::{MIRRORING, SyncFileFacts};
 pub(crate) use ours::{Subject, check as check_ours, sign};
+pub use single::Judged;
 pub(crate) use trust::{Trust, check as check_trust};
 
 /// Every key that an item of a run names, to sign with or to trust.
@@ -34,6 +37,9 @@ pub struct SignWith {
     pub recursively: bool,
     /// Whether a statement about the mirroring is made as well.
     pub attest: bool,
+    /// The transparency log that every signature and statement is in before it is published; none:
+    /// nobody is told.
+    pub log: Option<Arc<TransparencyLog>>,
 }
 
 /// What a statement about the mirroring says of its run.

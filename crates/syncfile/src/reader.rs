@@ -387,6 +387,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("signatureFormat", "at the top of the file"),
     ("signRecursively", "at the top of the file"),
     ("attest", "at the top of the file"),
+    ("rekorUrl", "at the top of the file"),
+    ("rekorKey", "at the top of the file"),
     ("verify", "at the top of the file"),
     ("notices", "at the top of the file"),
     ("images", "at the top of the file"),

@@ -255,6 +255,8 @@ schedule: { zzzzzzzzzz: 1 }
             "signatureFormat: cosign".into(),
             "signRecursively: deep".into(),
             "attest: [a]".into(),
+            "rekorUrl: rekor.example.com".into(),
+            "rekorKey: [a]".into(),
             image("sign: maybe"),
             image("key: [a]"),
             image("key: '-----BEGIN PUBLIC KEY-----'"),

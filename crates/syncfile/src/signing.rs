@@ -2,6 +2,7 @@
 //! [`SigningDefaults`] of its file.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
@@ -34,6 +35,10 @@ pub struct SigningDefaults {
     pub recursively: Option<bool>,
     /// Whether a statement about the mirroring is written as well.
     pub attest: Option<bool>,
+    /// The URL of the transparency log that is told of signatures.
+    pub log_url: Option<String>,
+    /// The file with the log's public key or with a trusted root.
+    pub log_key: Option<PathBuf>,
 }
 
 /// How a signature is written, by the names that cosign's users know.
@@ -106,6 +111,7 @@ impl Signing {
             && same(&ours.key, &theirs.key)
             && (ours.format, ours.recursively, ours.attest)
                 == (theirs.format, theirs.recursively, theirs.attest)
+            && (&ours.log_url, &ours.log_key) == (&theirs.log_url, &theirs.log_key)
     }
 
     /// The error where it is to be signed without any key.
@@ -181,6 +187,10 @@ pub(crate) fn read_defaults(reader: &mut Reader<'_>, keys: &mut Mapping<'_>) -> 
         format: keys.get("signatureFormat").and_then(|field| format(reader, field)),
         recursively: keys.get("signRecursively").and_then(|field| reader.boolean(field)),
         attest: keys.get("attest").and_then(|field| reader.boolean(field)),
+        log_url: keys.get("rekorUrl").and_then(|field| log_url(reader, field)),
+        log_key: keys.get("rekorKey").and_then(|field| {
+            reader.text(field).map(|path| reader.text.resolve(path.value.as_ref()))
+        }),
     }
 }
 
@@ -203,6 +213,17 @@ pub(crate) fn read(
 fn sign(reader: &mut Reader<'_>, field: Field<'_>) -> Option<Placed<bool>> {
     let value = reader.boolean(field)?;
     Some(Placed { value, place: reader.text.place(field.key_span) })
+}
+
+fn log_url(reader: &mut Reader<'_>, field: Field<'_>) -> Option<String> {
+    let text = reader.text(field)?;
+    let host = text.value.strip_prefix("https://").or_else(|| text.value.strip_prefix("http://"));
+    if host.is_none_or(str::is_empty) {
+        let error = reader.error(Code::WrongType, text.span, "`rekorUrl` must be a URL");
+        reader.push(error.help("write it as in https://rekor.example.com"));
+        return None;
+    }
+    Some(text.value)
 }
 
 fn format(reader: &mut Reader<'_>, field: Field<'_>) -> Option<SignatureFormat> {

@@ -76,6 +76,7 @@ fn who_says_whether_an_image_is_signed() {
 fn each_file_has_defaults_of_its_own() {
     let files = [
         "sign: true\nkmsKey: a\nsignatureFormat: both\nsignRecursively: true\nattest: yes\n\
+         rekorUrl: https://rekor.example.com\nrekorKey: rekor.pub\n\
          images: [{ source: 'a:1' }, { source: 'b:1', key: b, sign: false }]",
         "images: [{ source: 'c:1' }]",
     ];
@@ -85,6 +86,8 @@ fn each_file_has_defaults_of_its_own() {
     assert_eq!(defaults.key.as_ref().map(syncfile::Key::as_str), Some("a"));
     assert_eq!(defaults.format, Some(SignatureFormat::Both));
     assert_eq!((defaults.recursively, defaults.attest), (Some(true), Some(true)));
+    assert_eq!(defaults.log_url.as_deref(), Some("https://rekor.example.com"));
+    assert_eq!(defaults.log_key.as_deref(), Some(std::path::Path::new("rekor.pub")));
     assert_eq!(b.signing.defaults, *defaults);
     assert_eq!(b.signing.key.as_ref().map(syncfile::Key::as_str), Some("b"));
     assert_eq!(c.signing, Signing::default());
@@ -99,6 +102,8 @@ fn one_target_is_signed_in_one_way() {
         (["sign: true", "", "images: [{ source: 'a:1' }]"], "duplicate-target"),
         (["kmsKey: a", "", "kmsKey: b\nimages: [{ source: 'a:1' }]"], "duplicate-target"),
         (["attest: true", "", "images: [{ source: 'a:1' }]"], "duplicate-target"),
+        (["rekorUrl: 'https://r'", "", "images: [{ source: 'a:1' }]"], "duplicate-target"),
+        (["rekorKey: r.pub", "", "images: [{ source: 'a:1' }]"], "duplicate-target"),
     ];
     for ([top, image, other], code) in table {
         let text = format!("{top}\nimages: [{{ source: 'a:1'{image} }}]\n");

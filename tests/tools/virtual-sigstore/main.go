@@ -16,6 +16,8 @@
 //	envelope.json              the same below .att, of the type of attestation.json
 //	rekor2.json                logged by Rekor 2, with a timestamp
 //	rekor2_trusted_root.json   what to trust for it; no certificate log
+//
+// With -log it signs nothing and serves its signature log, which takes what others sign: log.go.
 package main
 
 import (
@@ -58,8 +60,13 @@ func main() {
 	subject := flag.String("subject", "", "who signs: a mail address or a URL")
 	issuer := flag.String("issuer", "", "who says so: a URL")
 	out := flag.String("out", ".", "the folder to write to")
+	isLog := flag.Bool("log", false, "sign nothing, and serve the signature log (Rekor 1) on 127.0.0.1")
 	flag.Parse()
-	if err := run(*digest, *subject, *issuer, *out); err != nil {
+	do := func() error { return run(*digest, *subject, *issuer, *out) }
+	if *isLog {
+		do = func() error { return serve(*out) }
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{AuditArguments, KeyArguments, LoginArguments, OutputFormat, SignatureFormat};
+use super::{
+    AuditArguments, KeyArguments, LogArguments, LoginArguments, OutputFormat, SignatureFormat,
+};
 use crate::environment::boolean;
 
 /// Sign one image that is in a registry or a folder
@@ -29,6 +31,8 @@ pub(crate) struct SignArguments {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = boolean, help_heading = "Signatures")]
     pub(crate) sign_recursively: Option<bool>,
+    #[command(flatten)]
+    pub(crate) log: LogArguments,
     /// Print a line for people (`table`) or JSON [default: table]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) output: Option<OutputFormat>,

@@ -1,5 +1,7 @@
 //! The arguments that say whether and how what was copied is signed.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use crate::environment::boolean;
@@ -39,6 +41,22 @@ pub(crate) struct SigningArguments {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = boolean)]
     pub(crate) attest: Option<bool>,
+    #[command(flatten)]
+    pub(crate) log: LogArguments,
+}
+
+/// The transparency log that is told of signatures.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Signatures")]
+pub(crate) struct LogArguments {
+    /// Write every signature into this transparency log first, a Rekor; what it learns is public
+    /// [default: `rekorUrl` of the sync file, or none]
+    #[arg(long, value_name = "URL")]
+    pub(crate) rekor_url: Option<String>,
+    /// Believe the log by this public key, or by a trusted root [default: `rekorKey` of the sync file, or
+    /// SIGSTORE_REKOR_PUBLIC_KEY]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rekor_key: Option<PathBuf>,
 }
 
 /// How signatures are written.

@@ -11,7 +11,7 @@ use crate::environment;
 use crate::error::CliError;
 use crate::run::{Context, HeldTo, Job, Show};
 use crate::settings::{RunSettings, SigningSettings, flag, single};
-use crate::signatures::sign_with;
+use crate::signatures::{Logs, sign_with};
 use crate::wiring::{self, Peers};
 
 pub(crate) async fn execute(
@@ -24,7 +24,7 @@ pub(crate) async fn execute(
     let signing = SigningSettings::new(&typed.signing, context.environment)?.of_copy()?;
     let show = Show::begin(&settings, context)?;
     let mut wanted = single(typed, context.environment)?;
-    wanted.signatures.sign = signing.map(sign_with);
+    wanted.signatures.sign = signing.map(|it| sign_with(it, &Logs::default())).transpose()?;
     let wanted = vec![wanted];
     let login = target_login(&typed.login, context)?;
     let login_hosts = wiring::target_hosts(&wanted, &[]);

@@ -9,7 +9,7 @@ use report::{ExitStatus, SignatureDocument, SignatureVerdict};
 use signing::KeyReference;
 use signing::keyless::{Expected, Identity, InvalidExpectation, TrustedRoot};
 use sync::{
-    Class, Demand, Engine, Event, Keyless, Mode, Options, SignWith, SignatureState,
+    Class, Demand, Engine, Event, Judged, Keyless, Mode, Options, SignWith, SignatureState,
     WantedSignatures, Witness,
 };
 use syncfile::RegistryEntry;
@@ -39,10 +39,12 @@ pub(crate) async fn sign(
         signature_format: typed.signature_format,
         sign_recursively: typed.sign_recursively,
         attest: Some(false),
+        log: typed.log.clone(),
     };
     let signing = SigningSettings::new(&signing, context.environment)?.of_copy()?;
     let output = output(typed.output, context)?;
-    let with = signatures::sign_with(signing.ok_or_else(|| CliError::usage("there is no key"))?);
+    let signing = signing.ok_or_else(|| CliError::usage("there is no key"))?;
+    let with = signatures::sign_with(signing, &signatures::Logs::default())?;
     let (location, selector) = image(&typed.reference)?;
     let asked = WantedSignatures { sign: Some(with), demands: Vec::new() };
     let registries = registries(&typed.images_file, context)?;
@@ -93,14 +95,14 @@ pub(crate) async fn verify(
     let place = Image { location, selector, login: &typed.login, registries };
     let engine = place.engine(&asked, None, context)?;
     let judged = engine.judge(&place.location, &place.selector, demand).await;
+    let Judged { digest, verdict } = judged.map_err(|failure| CliError::of(&failure))?;
     let reference = typed.reference.clone();
-    let (digest, by) = match judged {
-        Ok(valid) => valid,
+    let by = match verdict {
+        Ok(by) => by,
         Err(failure) => {
-            if failure.class == Class::Signature {
-                let document = || SignatureDocument::refused(reference, failure.message.clone());
-                context.result(&told(output, String::new(), document)?)?;
-            }
+            let problem = failure.message.clone();
+            let document = || SignatureDocument::refused(reference, digest.to_string(), problem);
+            context.result(&told(output, String::new(), document)?)?;
             return Err(CliError::of(&failure));
         }
     };

@@ -1,6 +1,8 @@
 //! [`SigningSettings`]: whether and how what was copied is signed. What an image says of itself goes
 //! first; then flags, variables, and what its sync file says of all its images.
 
+use std::path::PathBuf;
+
 use report::PlanSettings;
 use signing::KeyReference;
 use syncfile::{Outside, SignatureFormat, Signing};
@@ -34,6 +36,19 @@ pub(crate) struct SigningSettings {
     format: Option<SignatureFormat>,
     recursively: Option<bool>,
     attest: Option<bool>,
+    log_url: Option<String>,
+    log_key: Option<PathBuf>,
+    /// Where cosign finds the log's key, if nothing else says it.
+    log_key_of_cosign: Option<PathBuf>,
+}
+
+/// A transparency log.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct LogSettings {
+    /// Where it is.
+    pub(crate) url: String,
+    /// The file with its public key, or with a trusted root.
+    pub(crate) key: PathBuf,
 }
 
 /// How an image is signed, with nothing left to decide.
@@ -47,6 +62,8 @@ pub(crate) struct ImageSigning {
     pub(crate) recursively: bool,
     /// Whether a statement about the mirroring is written as well.
     pub(crate) attest: bool,
+    /// The log that is told of it first.
+    pub(crate) log: Option<LogSettings>,
 }
 
 impl SigningSettings {
@@ -68,6 +85,17 @@ impl SigningSettings {
             format: format.map(SignatureFormat::from),
             recursively: said(typed.sign_recursively, environment::SIGN_RECURSIVELY)?,
             attest: said(typed.attest, environment::ATTEST)?,
+            log_url: match &typed.log.rekor_url {
+                Some(typed) => Some(typed.clone()),
+                None => environment.text(environment::REKOR_URL)?.map(|found| found.value),
+            },
+            log_key: match &typed.log.rekor_key {
+                Some(typed) => Some(typed.clone()),
+                None => environment.os_text(environment::REKOR_KEY).map(|found| found.value.into()),
+            },
+            log_key_of_cosign: environment
+                .get(environment::SIGSTORE_REKOR_PUBLIC_KEY)
+                .map(PathBuf::from),
         })
     }
 
@@ -136,6 +164,7 @@ impl SigningSettings {
             format: self.format.or(defaults.format).unwrap_or_default(),
             recursively: self.recursively.or(defaults.recursively).unwrap_or_default(),
             attest: self.attest.or(defaults.attest).unwrap_or_default(),
+            log: self.log(defaults.log_url.as_deref(), defaults.log_key.as_ref())?,
         }))
     }
 
@@ -150,8 +179,24 @@ impl SigningSettings {
                 format: self.format.unwrap_or_default(),
                 recursively: self.recursively.unwrap_or_default(),
                 attest: self.attest.unwrap_or_default(),
+                log: self.log(None, None)?,
             })),
         }
+    }
+
+    /// The log, of which a file says this.
+    fn log(
+        &self,
+        url: Option<&str>,
+        key: Option<&PathBuf>,
+    ) -> Result<Option<LogSettings>, CliError> {
+        let Some(url) = self.log_url.as_deref().or(url) else { return Ok(None) };
+        let key = self.log_key.as_ref().or(key).or(self.log_key_of_cosign.as_ref());
+        let key = key.ok_or_else(|| {
+            CliError::usage(format!("by what key is the transparency log {url} to be believed?"))
+                .hint("give --rekor-key, a file with the log's public key or a trusted root")
+        })?;
+        Ok(Some(LogSettings { url: url.to_owned(), key: key.clone() }))
     }
 }
 
@@ -212,7 +257,7 @@ mod tests {
             "sign: true\nkmsKey: f\nsignatureFormat: bundle\nsignRecursively: true\nattest: true";
         let signed = |key: &str, format, recursively, attest| {
             let key = key_reference(key).unwrap();
-            Some(ImageSigning { key, format, recursively, attest })
+            Some(ImageSigning { key, format, recursively, attest, log: None })
         };
         use SignatureFormat::{Both, Bundle, Legacy};
         let variables = [
@@ -254,6 +299,33 @@ mod tests {
         assert!(signs("-k k").unwrap());
         assert!(!signs("-k k --sign=false").unwrap());
         assert!(signs("--sign").unwrap_err().message().contains("no key"));
+    }
+
+    #[test]
+    fn a_log_is_told_where_one_is_named_and_has_a_key() {
+        let of_file = "sign: true\nkmsKey: f\nrekorUrl: 'https://f'\nrekorKey: f.pub";
+        let url = ("SYNCER_REKOR_URL", "https://v");
+        let key = ("SYNCER_REKOR_KEY", "v.pub");
+        let cosign = ("SIGSTORE_REKOR_PUBLIC_KEY", "c.pub");
+        let table: [(&str, &[(&str, &str)], &str, Option<(&str, &str)>); 7] = [
+            ("-k k --sign", &[key, cosign], "", None),
+            ("-k k --sign --rekor-url https://t", &[cosign], "", Some(("https://t", "c.pub"))),
+            ("-k k --sign", &[url, key, cosign], "", Some(("https://v", "v.pub"))),
+            ("-k k --sign --rekor-key t.pub", &[url, key], "", Some(("https://v", "t.pub"))),
+            ("", &[], of_file, Some(("https://f", "f.pub"))),
+            ("", &[cosign], of_file, Some(("https://f", "f.pub"))),
+            ("--rekor-url https://t", &[url, key], of_file, Some(("https://t", "v.pub"))),
+        ];
+        for (line, variables, top, expected) in table {
+            let told = settings(line, variables).unwrap().of_image(&image(top, "")).unwrap();
+            let expected =
+                expected.map(|(url, key)| LogSettings { url: url.to_owned(), key: key.into() });
+            assert_eq!(told.unwrap().log, expected, "{line} {variables:?} {top}");
+        }
+        let settings = settings("-k k --sign --rekor-url https://t", &[]).unwrap();
+        let missing = settings.of_image(&image("", "")).unwrap_err();
+        assert!(missing.message().contains("https://t"), "{}", missing.message());
+        assert!(settings.of_copy().is_err());
     }
 
     #[test]

@@ -156,6 +156,7 @@ async fn one_image_is_signed_and_verified() {
         serde_json::from_str(&unsigned.stdout).unwrap_or_else(|_| panic!("{unsigned}"));
     assert_eq!((&told["state"], unsigned.code), (&"refused".into(), Some(5)), "{told}");
     assert!(told["problem"].as_str().unwrap().contains("has no signature"), "{told}");
+    assert_eq!(told["digest"], image::index(1).digest().to_string(), "{told}");
     for (key, format) in [("ours", "legacy"), ("theirs", "bundle")] {
         let sign = format!("sign {reference} -k {key}.key --signature-format {format}");
         let done = run(&program, &sign).await;

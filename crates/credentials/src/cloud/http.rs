@@ -221,7 +221,7 @@ impl Answer {
 }
 
 /// What a service says about its refusal: `{"error": {"message"}}` (Google, Azure), `{"errors": []}`
-/// (Vault), `{"error", "error_description"}` (OAuth, RFC 6749 section 5.2).
+/// (Vault), `{"error", "error_description"}` (OAuth, RFC 6749 section 5.2), `{"message"}` (Rekor).
 fn said(body: &[u8]) -> Option<String> {
     const LONGEST: usize = 500;
     let answer: Value = serde_json::from_slice(body).ok()?;
@@ -230,6 +230,7 @@ fn said(body: &[u8]) -> Option<String> {
     let said = text(error.and_then(|error| error.get("message")))
         .or_else(|| text(answer.get("error_description")))
         .or_else(|| text(error))
+        .or_else(|| text(answer.get("message")))
         .or_else(|| {
             let errors = answer.get("errors")?.as_array()?;
             let errors: Vec<_> = errors.iter().filter_map(Value::as_str).collect();

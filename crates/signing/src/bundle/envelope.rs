@@ -38,6 +38,15 @@ impl Envelope {
     /// The media type of a layer that is an envelope.
     pub const LAYER_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
 
+    /// An envelope of an in-toto statement and the signature of its [`pae`].
+    pub fn new(statement: Vec<u8>, signature: Vec<u8>) -> Self {
+        Self {
+            payload_type: super::STATEMENT_TYPE.to_owned(),
+            payload: statement,
+            signatures: vec![signature],
+        }
+    }
+
     /// Reads an envelope.
     ///
     /// # Errors
@@ -71,6 +80,14 @@ impl Envelope {
 
     pub(crate) fn statement(&self) -> Option<Statement> {
         Statement::read(&self.payload_type, &self.payload)
+    }
+
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    pub(crate) fn signatures(&self) -> &[Vec<u8>] {
+        &self.signatures
     }
 
     pub(crate) fn is_unsigned(&self) -> bool {

@@ -46,7 +46,7 @@ fn layer_for(digest: &Digest, key: &PrivateKey) -> SignatureLayer {
 
 fn bundle_of(statement: Vec<u8>, key: &PrivateKey) -> Bundle {
     let signature = key.sign(&pae(STATEMENT_TYPE, &statement)).unwrap();
-    Bundle::new(statement, signature, key.public_key()).unwrap()
+    Bundle::new(Envelope::new(statement, signature), key.public_key(), None).unwrap()
 }
 
 fn scan_of(digest: &Digest) -> Vec<u8> {

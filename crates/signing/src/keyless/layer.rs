@@ -17,9 +17,9 @@ use super::{
 };
 use crate::bundle::Envelope;
 use crate::simple_signing::SignatureLayer;
+use crate::transparency_log::LOGGED_ANNOTATION as LOGGED;
 
 const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
-const LOGGED: &str = "dev.sigstore.cosign/bundle";
 const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
 
 /// Judges a layer below `.sig`: whether its payload is for this digest, signed by one of the

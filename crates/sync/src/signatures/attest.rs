@@ -1,17 +1,15 @@
 //! A statement about the mirroring itself: what was copied from where, by which file and program, and
 //! what was verified before. Signed by the key that signs the copy, at most one of the same content.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use oci::Digest;
 use serde::{Deserialize, Serialize};
+use signing::bundle;
 use signing::judge;
-use signing::{Signer, bundle};
 
 use super::found::Found;
 use super::ours::{Subject, failed};
-use super::publish;
+use super::publish::{self, Publisher};
 use crate::act::ActKind;
 use crate::item::Item;
 use crate::place::Place;
@@ -63,11 +61,12 @@ pub struct SyncFileFacts {
 pub(super) async fn mirrored(
     walk: &Walk,
     item: &Item,
-    signer: &Arc<Signer>,
+    publisher: &Publisher<'_>,
     target: &Place,
     root: &Subject,
 ) -> Result<(), Failure> {
     let Provenance { version, sync_files } = &walk.options.provenance;
+    let Publisher { signer, log } = publisher;
     let key = signer.reference();
     let (source_digest, verified) = {
         let report = item.report();
@@ -87,6 +86,7 @@ pub(super) async fn mirrored(
         let keys = std::slice::from_ref(&public);
         let is_ours = judge::attestation(evidence, MIRRORING, &root.digest, keys).is_ok();
         is_ours
+            && log.is_none_or(|log| log.has(evidence, &public))
             && evidence.predicate::<Mirroring>().is_some_and(|there| {
                 (&there.source, &there.target, &there.verified)
                     == (&said.source, &said.target, &said.verified)
@@ -104,5 +104,5 @@ pub(super) async fn mirrored(
     })?;
     let root = root.descriptor(target).await?;
     let kind = ActKind::AttestationMade;
-    publish::statement_about(walk, signer, target, &root, kind, statement).await
+    publish::statement_about(walk, publisher, target, &root, kind, statement).await
 }

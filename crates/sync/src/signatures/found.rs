@@ -7,6 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use oci::{Content, Descriptor, Digest, Manifest};
 use signing::bundle::{Bundle, Envelope, SIGNATURE_PREDICATE_TYPE};
 use signing::judge::{self, Evidence};
+use signing::transparency_log::TransparencyLog;
 use signing::{PublicKey, simple_signing};
 
 use super::rule::Seen;
@@ -89,11 +90,19 @@ impl Found {
         }
     }
 
-    /// Whose the signatures are: the key's, or strangers'.
-    pub(crate) fn by(&self, key: &PublicKey, digest: Digest) -> Seen {
+    /// Whose the signatures are: the key's, or strangers'. Where there is a log, the key's must be in it.
+    pub(crate) fn by(
+        &self,
+        key: &PublicKey,
+        log: Option<&TransparencyLog>,
+        digest: Digest,
+    ) -> Seen {
         let mut seen = Seen { strangers: self.unreadable.clone(), ..Seen::default() };
         for evidence in self.evidence.iter().filter(|evidence| evidence.is_signature()) {
             match (judge::signature(evidence, &digest, std::slice::from_ref(key)), evidence) {
+                (Ok(_), own) if log.is_some_and(|log| !log.has(own, key)) => {
+                    seen.own_unlogged = true;
+                }
                 (Ok(_), Evidence::Layer(_)) => seen.own_legacy = true,
                 (Ok(_), Evidence::Bundle(_) | Evidence::Envelope { .. }) => seen.own_bundle = true,
                 (Err(refusal), _) => seen.strangers.push(refusal.to_string()),

@@ -6,8 +6,9 @@ use oci::{Descriptor, Digest, Manifest};
 use signing::{KeyReference, Signer, SigningError, SigningErrorKind};
 
 use super::found::Found;
+use super::publish::Publisher;
 use super::rule::{Seen, Verdict, decide};
-use super::{SignWith, SignatureFormat, SignatureState, attest, publish};
+use super::{SignWith, SignatureFormat, SignatureState, attest, logged, publish};
 use crate::item::Item;
 use crate::place::Place;
 use crate::plan::foresee;
@@ -48,8 +49,7 @@ pub(crate) async fn sign(
     let state = sign_all(walk, with, source, target, subjects).await?;
     item.signature_is(&with.key, state);
     if let (true, Some(root)) = (with.attest, subjects.first()) {
-        let signer = signer(walk, &with.key, Side::Target)?;
-        attest::mirrored(walk, item, signer, target, root).await?;
+        attest::mirrored(walk, item, &publisher(walk, with)?, target, root).await?;
     }
     Ok(())
 }
@@ -62,10 +62,13 @@ pub(super) async fn sign_all(
     target: &Place,
     subjects: &[Subject],
 ) -> Result<SignatureState, Failure> {
-    let signer = signer(walk, &with.key, Side::Target)?;
+    let publisher = publisher(walk, with)?;
+    if with.attest && !subjects.is_empty() {
+        logged::takes(&publisher, false, true).await?;
+    }
     let mut state = SignatureState::Present;
     for subject in subjects {
-        state = state.max(one(walk, signer, with.format, source, target, subject).await?);
+        state = state.max(one(walk, &publisher, with.format, source, target, subject).await?);
     }
     Ok(state)
 }
@@ -86,7 +89,9 @@ pub(crate) async fn check(
         return sign(walk, item, source, target, &subjects).await;
     }
     item.signature_is(key, SignatureState::Missing);
-    let signer = signer(walk, key, Side::Target)?;
+    let publisher = publisher(walk, with)?;
+    let signer = publisher.signer;
+    let mut is_unlogged = false;
     let (mut state, mut unsigned) = (SignatureState::Present, Vec::new());
     for subject in &subjects {
         let found = Found::at(target, subject.digest).await?;
@@ -99,7 +104,8 @@ pub(crate) async fn check(
             unsigned.push(subject.digest);
             state = state.max(SignatureState::Unchecked);
         } else {
-            let seen = seen(signer, key, source, &found, subject.digest).await?;
+            let seen = seen(&publisher, source, &found, subject.digest).await?;
+            is_unlogged |= seen.own_unlogged;
             match decide(with.format, &seen) {
                 Verdict::Signed => {}
                 Verdict::Sign { .. } => {
@@ -111,7 +117,10 @@ pub(crate) async fn check(
         }
     }
     if state == SignatureState::WouldSign && walk.options.mode == Mode::Verify {
-        let message = format!("it is not signed by {key}");
+        let message = match (is_unlogged, &with.log) {
+            (true, Some(log)) => format!("a signature of it by {key} is not in the log {log}"),
+            _ => format!("it is not signed by {key}"),
+        };
         return Err(
             Failure::new(Side::Target, Class::Signature, message).with_hint("`sync` signs it")
         );
@@ -147,7 +156,7 @@ async fn there(target: &Place, digest: Digest) -> Result<Manifest, Failure> {
 /// Signs one manifest, if that is to be done.
 async fn one(
     walk: &Walk,
-    signer: &Signer,
+    publisher: &Publisher<'_>,
     format: SignatureFormat,
     source: &Place,
     target: &Place,
@@ -156,8 +165,7 @@ async fn one(
     let turn = walk.signing_turns.of(target, subject.digest);
     let _turn = turn.lock().await;
     let found = Found::at(target, subject.digest).await?;
-    let key = signer.reference();
-    let seen = seen(signer, key, source, &found, subject.digest).await?;
+    let seen = seen(publisher, source, &found, subject.digest).await?;
     match decide(format, &seen) {
         Verdict::Signed => Ok(SignatureState::Present),
         Verdict::Refused(whose) => Err(strange(subject.digest, &whose)),
@@ -165,12 +173,13 @@ async fn one(
             if let Some(fence) = &walk.options.fence {
                 fence.check_signature(target.location(), subject.digest)?;
             }
+            logged::takes(publisher, legacy, bundle).await?;
             if legacy {
-                publish::legacy(walk, signer, target, subject.digest, &found).await?;
+                publish::legacy(walk, publisher, target, subject.digest, &found).await?;
             }
             if bundle {
                 let subject = subject.descriptor(target).await?;
-                publish::bundle(walk, signer, target, &subject).await?;
+                publish::bundle(walk, publisher, target, &subject).await?;
             }
             Ok(SignatureState::Signed)
         }
@@ -180,18 +189,18 @@ async fn one(
 /// Whose the signatures are that the target has. The source is asked only where there is one that
 /// is not ours and none that is.
 async fn seen(
-    signer: &Signer,
-    key: &KeyReference,
+    publisher: &Publisher<'_>,
     source: &Place,
     found: &Found,
     digest: Digest,
 ) -> Result<Seen, Failure> {
-    let public = signer.public_key().await.map_err(|error| failed(Side::Target, key, &error))?;
-    let mut seen = found.by(&public, digest);
-    let has_own = seen.own_legacy || seen.own_bundle;
-    if !has_own && !seen.strangers.is_empty() {
+    let Publisher { signer, log } = *publisher;
+    let public = signer.public_key().await;
+    let public = public.map_err(|error| failed(Side::Target, signer.reference(), &error))?;
+    let mut seen = found.by(&public, log, digest);
+    if !seen.has_own() && !seen.strangers.is_empty() {
         let came_along = Found::at(source, digest).await?;
-        seen.strangers = found.without(&came_along).by(&public, digest).strangers;
+        seen.strangers = found.without(&came_along).by(&public, log, digest).strangers;
     }
     Ok(seen)
 }
@@ -199,6 +208,12 @@ async fn seen(
 /// Whether to see the key costs a request to somebody.
 fn is_in_a_service(key: &KeyReference) -> bool {
     !matches!(key, KeyReference::File(_) | KeyReference::Variable(_) | KeyReference::Inline(_))
+}
+
+/// Who signs, as an item says.
+fn publisher<'a>(walk: &'a Walk, with: &'a SignWith) -> Result<Publisher<'a>, Failure> {
+    let signer = signer(walk, &with.key, Side::Target)?;
+    Ok(Publisher { signer, log: with.log.as_deref() })
 }
 
 /// The signer of a key that an item names.

@@ -1,14 +1,16 @@
-//! Makes signatures and puts them where cosign looks for them.
+//! Makes signatures, tells the transparency log of them, and puts them where cosign looks for them.
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use oci::{Algorithm, Content, Descriptor, Digest, Location, Manifest, MediaType, Selector};
-use signing::bundle::{self, Bundle};
+use signing::bundle::{self, Bundle, Envelope};
 use signing::judge::Evidence;
 use signing::simple_signing::{self, SignatureLayer};
+use signing::transparency_log::{Proposal, TransparencyLog};
 use signing::{PublicKey, Signer};
 
 use super::found::Found;
+use super::logged::logged;
 use super::ours::failed;
 use crate::act::{Act, ActKind};
 use crate::place::Place;
@@ -16,15 +18,23 @@ use crate::tag_lists::cosign_tag;
 use crate::walk::Walk;
 use crate::{Class, Failure, Side};
 
+/// Who signs, and the log that is told of it before anything is written.
+#[derive(Clone, Copy)]
+pub(super) struct Publisher<'a> {
+    pub(super) signer: &'a Signer,
+    pub(super) log: Option<&'a TransparencyLog>,
+}
+
 /// Appends a signature in cosign's first form to what is under the tag, by one PUT of its manifest,
 /// and reads it back.
 pub(super) async fn legacy(
     walk: &Walk,
-    signer: &Signer,
+    publisher: &Publisher<'_>,
     target: &Place,
     subject: Digest,
     found: &Found,
 ) -> Result<(), Failure> {
+    let Publisher { signer, log } = *publisher;
     let key = signer.reference();
     let Some(tag) = cosign_tag(&subject, "sig") else {
         let message = format!("no tag can be named after {subject}: it is too long for one");
@@ -43,7 +53,13 @@ pub(super) async fn legacy(
     let payload = simple_signing::payload(&name_of(target), &subject);
     let signature = signer.sign(&payload).await;
     let signature = signature.map_err(|error| failed(Side::Target, key, &error))?;
-    let layer = SignatureLayer::new(payload, &signature);
+    let mut layer = SignatureLayer::new(payload, &signature);
+    if let Some(log) = log {
+        let public = signer.public_key().await;
+        let public = public.map_err(|error| failed(Side::Target, key, &error))?;
+        let entry = logged(log, Proposal::of_layer(&layer, &public)).await?;
+        layer = layer.with_entry(&entry);
+    }
     let config = match &found.image {
         Some(image) => Some(config_of(target, image).await?),
         None => None,
@@ -78,23 +94,24 @@ pub(super) async fn legacy(
 /// Makes a signature that is a bundle, as a referrer.
 pub(super) async fn bundle(
     walk: &Walk,
-    signer: &Signer,
+    publisher: &Publisher<'_>,
     target: &Place,
     subject: &Descriptor,
 ) -> Result<(), Failure> {
     let statement = bundle::signature_statement(&subject.digest);
-    statement_about(walk, signer, target, subject, ActKind::SignatureMade, statement).await
+    statement_about(walk, publisher, target, subject, ActKind::SignatureMade, statement).await
 }
 
 /// Signs a statement and makes it a referrer of what it is about.
 pub(super) async fn statement_about(
     walk: &Walk,
-    signer: &Signer,
+    publisher: &Publisher<'_>,
     target: &Place,
     subject: &Descriptor,
     kind: ActKind,
     statement: Vec<u8>,
 ) -> Result<(), Failure> {
+    let Publisher { signer, log } = *publisher;
     let key = signer.reference();
     let failed = |error| failed(Side::Target, key, &error);
     let public: &PublicKey = &*signer.public_key().await.map_err(failed)?;
@@ -102,7 +119,12 @@ pub(super) async fn statement_about(
     let unwritable = |error: &dyn std::error::Error| {
         Failure::new(Side::Target, Class::Key, format!("the signature cannot be written: {error}"))
     };
-    let bundle = Bundle::new(statement, signature.map_err(failed)?, public);
+    let envelope = Envelope::new(statement, signature.map_err(failed)?);
+    let entry = match log {
+        Some(log) => Some(logged(log, Proposal::of_envelope(&envelope, public)).await?),
+        None => None,
+    };
+    let bundle = Bundle::new(envelope, public, entry.as_ref());
     let bundle = bundle.map_err(|error| unwritable(&error))?;
     let referrer = bundle::referrer(&bundle, subject, Timestamp::now());
     let referrer = referrer.map_err(|error| unwritable(&error))?;

@@ -1,6 +1,7 @@
 //! What is done about the signatures of something at the target, in one table. Pure.
 //!
-//! A valid signature by the mirror's key: nothing. None: sign. One that is neither by this key nor
+//! A valid signature by the mirror's key: nothing, unless it is to be in a transparency log and is not;
+//! then it is signed anew. None: sign. One that is neither by this key nor
 //! came with the image from its source: refused, because somebody else publishes there.
 
 use crate::SignatureFormat;
@@ -12,8 +13,17 @@ pub(crate) struct Seen {
     pub(crate) own_legacy: bool,
     /// A valid one by the mirror's key, as a bundle.
     pub(crate) own_bundle: bool,
+    /// A valid one by the mirror's key that is in no transparency log, and should be.
+    pub(crate) own_unlogged: bool,
     /// Those that are neither by this key nor from the source: whose, as far as can be told.
     pub(crate) strangers: Vec<String>,
+}
+
+impl Seen {
+    /// Whether there is any by the mirror's key.
+    pub(crate) fn has_own(&self) -> bool {
+        self.own_legacy || self.own_bundle || self.own_unlogged
+    }
 }
 
 /// What is to be done.
@@ -31,7 +41,7 @@ pub(crate) enum Verdict {
 pub(crate) fn decide(format: SignatureFormat, seen: &Seen) -> Verdict {
     let legacy = format.has_legacy() && !seen.own_legacy;
     let bundle = format.has_bundle() && !seen.own_bundle;
-    match (seen.own_legacy || seen.own_bundle, legacy || bundle) {
+    match (seen.has_own(), legacy || bundle) {
         (false, _) if !seen.strangers.is_empty() => Verdict::Refused(seen.strangers.clone()),
         (_, true) => Verdict::Sign { legacy, bundle },
         (_, false) => Verdict::Signed,
@@ -62,11 +72,17 @@ mod tests {
             ("a stranger", Both, "s", refused),
             ("ours beside a stranger's", Legacy, "ls", Verdict::Signed),
             ("ours beside a stranger's", Both, "bs", sign(true, false)),
+            ("ours is in no log", Legacy, "u", sign(true, false)),
+            ("ours is in no log", Bundle, "u", sign(false, true)),
+            ("one of ours is in no log", Both, "lu", sign(false, true)),
+            ("one of ours is in no log", Legacy, "lu", Verdict::Signed),
+            ("ours is in no log, beside a stranger's", Legacy, "us", sign(true, false)),
         ];
         for (case, format, there, verdict) in table {
             let seen = Seen {
                 own_legacy: there.contains('l'),
                 own_bundle: there.contains('b'),
+                own_unlogged: there.contains('u'),
                 strangers: there.matches('s').map(|_| "theirs".to_owned()).collect(),
             };
             assert_eq!(decide(format, &seen), verdict, "{case}: {format:?} {there}");

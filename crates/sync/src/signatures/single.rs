@@ -10,6 +10,15 @@ use crate::place::Place;
 use crate::walk::Walk;
 use crate::{Class, Engine, Failure, ForeignLayers, Side, closure};
 
+/// What was found out about one image's signatures.
+#[derive(Debug)]
+pub struct Judged {
+    /// What the reference stands for.
+    pub digest: Digest,
+    /// By whom it is signed, of those who must have; or why it counts as not signed.
+    pub verdict: Result<Vec<String>, Failure>,
+}
+
 impl Engine {
     /// Signs what is there. Signatures that it has already, whoever made them, stay.
     ///
@@ -44,21 +53,23 @@ impl Engine {
     /// Whether the signatures of what is there prove what they must: its digest, and by whom they are.
     ///
     /// # Errors
-    /// They do not ([`Class::Signature`]), it is not there, it cannot be read, or a key cannot be had.
+    /// It is not there, it cannot be read, or a key cannot be had. That they do not is a verdict
+    /// ([`Class::Signature`]).
     pub async fn judge(
         &self,
         location: &Location,
         selector: &Selector,
         demand: Arc<Demand>,
-    ) -> Result<(Digest, Vec<String>), Failure> {
+    ) -> Result<Judged, Failure> {
         let walk: Walk = self.walk(&[], Vec::new());
         let place = walk.places.open(Side::Source, location).await?;
         let digest = found(&place, selector).await?.digest();
         let trust = trust::check(&walk, &place, digest, &[demand]).await?;
-        match trust.refused.or_else(|| trust.remarks.into_iter().next()) {
+        let verdict = match trust.refused.or_else(|| trust.remarks.into_iter().next()) {
             Some(reason) => Err(Failure::new(Side::Source, Class::Signature, reason)),
-            None => Ok((digest, trust.verified)),
-        }
+            None => Ok(trust.verified),
+        };
+        Ok(Judged { digest, verdict })
     }
 }
 

@@ -230,6 +230,7 @@ async fn a_tag_that_is_selected_in_two_ways_fails_and_a_name_settles_it() {
         format: SignatureFormat::Legacy,
         recursively: false,
         attest: false,
+        log: None,
     });
     let platform = "linux/amd64".parse().unwrap();
     let mut part = rig.selection("tool", semver("1.1"), "tool");

@@ -60,8 +60,13 @@ impl Keys {
 
     fn signed(&self, name: &str, wanted: Wanted) -> Wanted {
         let format = SignatureFormat::Legacy;
-        let sign =
-            Some(SignWith { key: self.reference(name), format, recursively: false, attest: false });
+        let sign = Some(SignWith {
+            key: self.reference(name),
+            format,
+            recursively: false,
+            attest: false,
+            log: None,
+        });
         Wanted { signatures: WantedSignatures { sign, ..wanted.signatures }, ..wanted }
     }
 
