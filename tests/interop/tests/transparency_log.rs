@@ -1,7 +1,7 @@
 //! What image-syncer signs and a transparency log is told of, real cosign verifies without being told
 //! to ignore the log; and a log that lies gets nothing published. The log is that of
 //! `tests/tools/virtual-sigstore`: Rekor's own code decides there what an entry is and how it is kept.
-#![allow(clippy::unwrap_used, reason = "test code")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "test code")]
 
 use std::path::{Path, PathBuf};
 
@@ -79,15 +79,15 @@ impl Setting {
             (self.file(log).join("trusted_root.json"), self.file(log).join("rekor.pub"));
         let copy = self.copy();
         let mut arguments = [verb, &["--key", text(&key)]].concat();
-        let env: &[(&str, &Path)] = match by {
+        let env = match by {
             By::TrustedRoot => {
                 arguments.extend(["--trusted-root", text(&root)]);
-                &[]
+                Vec::new()
             }
-            By::Key => &[("SIGSTORE_REKOR_PUBLIC_KEY", &rekor)],
+            By::Key => vec![("SIGSTORE_REKOR_PUBLIC_KEY", rekor.as_path())],
         };
         arguments.push(&copy);
-        self.cosign(tool, env, &arguments)
+        self.cosign(tool, &env, &arguments)
     }
 
     /// Runs a command over a list of the one image, with more lines at its top.
