@@ -117,6 +117,7 @@ impl<'a> Audit<'a> {
                 format: SignatureFormat::Legacy,
                 recursively: false,
                 attest: false,
+                log: None,
             }),
             demands: Vec::new(),
         };

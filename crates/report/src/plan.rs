@@ -102,6 +102,12 @@ pub struct PlanSettings {
     /// Whether statements about the mirroring are made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attest: Option<bool>,
+    /// The transparency log that is told of signatures, by its URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rekor_url: Option<String>,
+    /// The file with the log's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rekor_key: Option<String>,
     /// What travels with an image: `all`, `none`, or artifact types.
     pub referrers: Vec<String>,
     /// Whether an image fails where that cannot be had.

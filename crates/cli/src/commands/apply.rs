@@ -30,7 +30,7 @@ pub(crate) async fn execute(
     let show = Show::begin(&settings, context)?;
     let login = target_login(&typed.login, context)?;
     let list = list_of(&plan.settings, sync_files(typed, &plan, context));
-    let signing = SigningSettings::planned(&plan.settings)?;
+    let signing = SigningSettings::planned(&plan.settings, context.environment)?;
     let asked = ask(&list, &signing, context)?;
     check_files(&plan, &asked)?;
     let items = items(&plan, &asked)?;

@@ -9,7 +9,7 @@ use report::{ExitStatus, SignatureDocument, SignatureVerdict};
 use signing::KeyReference;
 use signing::keyless::{Expected, Identity, InvalidExpectation, TrustedRoot};
 use sync::{
-    Class, Demand, Engine, Event, Judged, Keyless, Mode, Options, SignWith, SignatureState,
+    Demand, Engine, Event, Judged, Keyless, Mode, Options, SignWith, SignatureState,
     WantedSignatures, Witness,
 };
 use syncfile::RegistryEntry;

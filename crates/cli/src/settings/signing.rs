@@ -116,12 +116,17 @@ impl SigningSettings {
             signature_format: self.format.map(|format| word(format).to_owned()),
             sign_recursively: self.recursively,
             attest: self.attest,
+            rekor_url: self.log_url.clone(),
+            rekor_key: self.log_key.as_ref().map(|file| file.display().to_string()),
             ..PlanSettings::default()
         }
     }
 
     /// The same again.
-    pub(crate) fn planned(plan: &PlanSettings) -> Result<Self, CliError> {
+    pub(crate) fn planned(
+        plan: &PlanSettings,
+        environment: &Environment,
+    ) -> Result<Self, CliError> {
         let wrong = |problem: String| CliError::usage(format!("the plan's key: {problem}"));
         let format = plan.signature_format.as_deref().map(|format| {
             let all = [SignatureFormat::Legacy, SignatureFormat::Bundle, SignatureFormat::Both];
@@ -134,6 +139,11 @@ impl SigningSettings {
             format: format.transpose()?,
             recursively: plan.sign_recursively,
             attest: plan.attest,
+            log_url: plan.rekor_url.clone(),
+            log_key: plan.rekor_key.as_ref().map(PathBuf::from),
+            log_key_of_cosign: environment
+                .get(environment::SIGSTORE_REKOR_PUBLIC_KEY)
+                .map(PathBuf::from),
         })
     }
 
