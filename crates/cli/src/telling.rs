@@ -34,8 +34,12 @@ impl Ended {
 
     fn result(&self, settings: &RunSettings, context: &Context<'_>) -> Result<String, CliError> {
         match settings.output {
-            RunOutput::Json => self.document.written_as(Format::Json).map_err(unwritten),
-            RunOutput::Markdown => self.document.written_as(Format::Markdown).map_err(unwritten),
+            RunOutput::Json => {
+                self.document.written_as(Format::Json).map_err(|error| unwritten(&error))
+            }
+            RunOutput::Markdown => {
+                self.document.written_as(Format::Markdown).map_err(|error| unwritten(&error))
+            }
             RunOutput::Table => {
                 let view = View {
                     mode: self.facts.mode,
@@ -52,13 +56,13 @@ impl Ended {
 }
 
 fn write(file: &ReportFile, document: &Document) -> Result<(), CliError> {
-    let text = document.written_as(file.format).map_err(unwritten)?;
+    let text = document.written_as(file.format).map_err(|error| unwritten(&error))?;
     std::fs::write(&file.path, text).map_err(|error| {
         CliError::failed(format!("cannot write the report into `{}`: {error}", file.path.display()))
     })
 }
 
-fn unwritten(error: FormatError) -> CliError {
+fn unwritten(error: &FormatError) -> CliError {
     CliError::failed(error.to_string())
 }
 

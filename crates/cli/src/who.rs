@@ -234,7 +234,8 @@ mod tests {
             ("GITHUB_TOKEN", "SECRET"),
             ("AWS_ROLE_ARN", "arn:aws:iam::1:role/mirror"),
         ];
-        let table: [(&[(&str, &str)], &[(&str, &str)], &str, &str); 8] = [
+        type Pairs<'a> = &'a [(&'a str, &'a str)];
+        let table: [(Pairs<'_>, Pairs<'_>, &str, &str); 8] = [
             (
                 &github,
                 &[],

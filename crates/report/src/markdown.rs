@@ -38,7 +38,7 @@ pub(crate) fn markdown(document: &Document, room: usize) -> String {
     let done = table(
         "### Changed\n\n| | What | Moved |\n|---|---|---|\n",
         "item",
-        document.items.iter().filter(|item| has_changed(item)).map(done_row).collect(),
+        document.items.iter().filter(has_changed).map(done_row).collect(),
     );
     let differences = Section {
         head: "### Repositories\n\n".to_owned(),
@@ -301,7 +301,7 @@ mod tests {
                 Some(end) if line == end => fence = None,
                 Some(_) => {}
                 None if line.starts_with("```") => {
-                    fence = Some(line.trim_end_matches(char::is_alphabetic))
+                    fence = Some(line.trim_end_matches(char::is_alphabetic));
                 }
                 None => {
                     let outside = line

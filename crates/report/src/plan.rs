@@ -251,6 +251,7 @@ mod tests {
             format: sync::SignatureFormat::Legacy,
             recursively: false,
             attest: true,
+            log: None,
         });
         item.wanted = std::sync::Arc::new(wanted).into();
         let mut facts = sample::facts();

@@ -1,5 +1,5 @@
 //! `image-syncer watch` beside a real registry: distribution 3 tells of a push, and the mirror has it.
-#![allow(clippy::unwrap_used, reason = "test code")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "test code")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;

@@ -317,7 +317,8 @@ mod tests {
         let url = ("SYNCER_REKOR_URL", "https://v");
         let key = ("SYNCER_REKOR_KEY", "v.pub");
         let cosign = ("SIGSTORE_REKOR_PUBLIC_KEY", "c.pub");
-        let table: [(&str, &[(&str, &str)], &str, Option<(&str, &str)>); 7] = [
+        type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, Option<(&'a str, &'a str)>);
+        let table: [Row<'_>; 7] = [
             ("-k k --sign", &[key, cosign], "", None),
             ("-k k --sign --rekor-url https://t", &[cosign], "", Some(("https://t", "c.pub"))),
             ("-k k --sign", &[url, key, cosign], "", Some(("https://v", "v.pub"))),

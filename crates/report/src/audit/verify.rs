@@ -243,7 +243,8 @@ impl<'a> Walk<'a> {
         let Some(fragment) = self.fragment.take() else { return Ok(()) };
         let is_told = told == Some(&fragment.torn);
         // Where the file was moved away before the next run, that run has not seen it.
-        if !is_told && !(fragment.ends_file && line.act == RUN_STARTED) {
+        let was_moved = fragment.ends_file && line.act == RUN_STARTED;
+        if !is_told && !was_moved {
             return Err(fragment.wrong);
         }
         self.remarks.push(Remark {

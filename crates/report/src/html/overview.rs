@@ -135,13 +135,16 @@ fn outcome_bar(document: &Document) -> Markup {
 /// A bar of parts, drawn in proportion; the legend beside it has the numbers.
 fn bar(parts: &[(&str, u64)]) -> Markup {
     let total: u64 = parts.iter().map(|(_, size)| size).sum();
-    let mut from = 0;
+    let parts = parts.iter().filter(|(_, size)| *size > 0).scan(0, |end, (class, size)| {
+        let from = *end;
+        *end += size;
+        Some((class, from, *size))
+    });
     html! {
         svg.bar aria-hidden="true" width="100%" height="10" {
             rect.track width="100%" height="10" {}
-            @for (class, size) in parts.iter().filter(|(_, size)| *size > 0) {
-                rect class=(class) x=(percent_exact(from, total)) width=(percent_exact(*size, total)) height="10" {}
-                @let _ = from += size;
+            @for (class, from, size) in parts {
+                rect class=(class) x=(percent_exact(from, total)) width=(percent_exact(size, total)) height="10" {}
             }
         }
     }
@@ -163,7 +166,7 @@ pub(super) fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

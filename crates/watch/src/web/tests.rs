@@ -128,7 +128,8 @@ async fn a_hook_has_an_effect_only_with_the_secret() {
     let right = [("authorization", SECRET)];
     let wrong = [("authorization", "0123456789abcdeF")];
     let big = "x".repeat(LARGEST + 1);
-    let table: [(&str, &[(&str, &str)], &str, u16); 10] = [
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    let table: [(&str, Headers<'_>, &str, u16); 10] = [
         ("/hooks/harbor", &[], body, 401),
         ("/hooks/harbor", &wrong, body, 401),
         ("/hooks/harbor/0123456789abcdef", &[], body, 401),
