@@ -35,6 +35,7 @@ mod process;
 mod server;
 mod tools;
 mod workbench;
+mod workflow;
 
 pub use authority::{Authority, Validity};
 pub use aws_front::AwsFront;
@@ -49,3 +50,4 @@ pub use process::{Output, Process, Running};
 pub use server::{Kind, Server, Settings};
 pub use tools::skip;
 pub use workbench::{PASSWORD, USER, Workbench};
+pub use workflow::Workflow;
