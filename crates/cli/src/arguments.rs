@@ -14,6 +14,8 @@ mod signing;
 mod tags;
 mod watch;
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -25,7 +27,8 @@ pub(crate) use referrers::{ReferrersArguments, Switch, which};
 pub(crate) use repositories::{EcrArguments, RepositoriesArguments};
 pub(crate) use run::{
     CheckArguments, CopyArguments, ListArguments, LoginArguments, OutputFormat, PrefixArguments,
-    RunArguments, RunOutput, SourceLost, SyncArguments, VerifyArguments, positive, time,
+    RunArguments, RunOutput, Share, SourceLost, SyncArguments, VerifyArguments, positive, share,
+    time,
 };
 pub(crate) use serve::ServeArguments;
 pub(crate) use signature::{SignArguments, VerifySignatureArguments};
@@ -89,6 +92,8 @@ pub(crate) enum Command {
     Audit(AuditCommandArguments),
     Watch(WatchArguments),
     Serve(ServeArguments),
+    Convert(ConvertArguments),
+    Report(ReportArguments),
     Schema(SchemaArguments),
     Completions(CompletionsArguments),
     Man(ManArguments),
@@ -148,6 +153,48 @@ pub(crate) enum LogFormat {
     Text,
     /// A JSON object a line
     Json,
+}
+
+/// Print a sync file made of another tool's file
+///
+/// What has no counterpart in a sync file is told on standard error; logins are not carried over.
+#[derive(Args, Debug)]
+pub(crate) struct ConvertArguments {
+    /// Whose file it is
+    #[arg(value_name = "TOOL")]
+    pub(crate) format: Foreign,
+    /// The file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+/// A tool whose files can be converted.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Foreign {
+    /// The configuration of regsync
+    Regsync,
+    /// What `skopeo sync --src yaml` reads
+    Skopeo,
+}
+
+/// Make one report of several
+///
+/// `report merge` joins the JSON reports of processes that shared a list (`--shard`).
+#[derive(Args, Debug)]
+pub(crate) struct ReportArguments {
+    /// What to do with them
+    #[arg(value_name = "WORK")]
+    pub(crate) work: ReportWork,
+    /// JSON reports, as `--report json=FILE` writes them
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// What can be done with reports.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ReportWork {
+    /// Print one report of those of all shares
+    Merge,
 }
 
 /// Print the JSON Schema of a format

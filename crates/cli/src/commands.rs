@@ -4,11 +4,13 @@ mod apply;
 mod audit;
 mod check;
 mod completions;
+mod convert;
 mod copy;
 mod doctor;
 mod lock;
 mod man;
 mod plan;
+mod reports;
 mod schema;
 mod serve;
 mod signature;
@@ -61,6 +63,8 @@ pub(crate) fn main(
         Some(Command::Watch(typed)) => block_on(watch::execute(typed, &context)),
         Some(Command::Serve(typed)) => block_on(serve::execute(typed, &context)),
         Some(Command::Check(typed)) => check::execute(typed, &context),
+        Some(Command::Convert(typed)) => convert::execute(typed, &context),
+        Some(Command::Report(typed)) => reports::execute(typed, &context),
         Some(Command::Schema(typed)) => schema::execute(typed, &context),
         Some(Command::Completions(typed)) => completions::execute(typed, &context),
         Some(Command::Man(typed)) => man::execute(typed, &context),

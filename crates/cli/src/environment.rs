@@ -56,6 +56,7 @@ pub(crate) const CERTIFICATE_OIDC_ISSUER_REGEXP: Variable =
     variable("certificate-oidc-issuer-regexp", "SYNCER_CERTIFICATE_OIDC_ISSUER_REGEXP");
 pub(crate) const ATTESTATION: Variable = variable("attestation", "SYNCER_ATTESTATION");
 pub(crate) const CONFIG: Variable = variable("config", "SYNCER_CONFIG").or("REPOSITORIES_DIR");
+pub(crate) const SHARD: Variable = variable("shard", "SYNCER_SHARD");
 pub(crate) const ECR_ACCOUNT_ID: Variable =
     variable("ecr-account-id", "SYNCER_ECR_ACCOUNT_ID").or("ECR_ACCOUNT_ID");
 pub(crate) const ECR_REGION: Variable =
@@ -149,6 +150,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     CERTIFICATE_OIDC_ISSUER_REGEXP,
     ATTESTATION,
     CONFIG,
+    SHARD,
     ECR_ACCOUNT_ID,
     ECR_REGION,
     DEFAULT_LIFECYCLE_POLICY_FILE,
@@ -245,6 +247,9 @@ pub(crate) const METRICS_PUSH_PAIR: PairVariables = PairVariables {
 pub(crate) const WEBHOOK_SECRET: &str = "SYNCER_WEBHOOK_SECRET";
 
 /// Whether a job of GitLab's reads Docker Hub's images through the proxy of its group.
+/// The number of a pod of an Indexed Job, from 0: what Kubernetes sets.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/job/#completion-mode>
+pub(crate) const JOB_COMPLETION_INDEX: &str = "JOB_COMPLETION_INDEX";
 pub(crate) const GITLAB_DEPENDENCY_PROXY: &str = "SYNCER_GITLAB_DEPENDENCY_PROXY";
 
 /// `true` in a job of GitHub Actions.

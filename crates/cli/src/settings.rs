@@ -17,13 +17,13 @@ use std::time::Duration;
 use oci::{Extent, Platform, Platforms};
 use report::SourceLost;
 use secrecy::{ExposeSecret, SecretString};
-use sync::ForeignLayers;
+use sync::{ForeignLayers, Shard};
 use syncfile::EcrDefaults;
 
 use crate::arguments::{
     self, CheckArguments, CopyArguments, EcrArguments, ListArguments, LogFormat, LogLevel,
     LoggingArguments, LoginArguments, PrefixArguments, ReferrersArguments, RunArguments, RunOutput,
-    Switch,
+    Share, Switch,
 };
 use crate::environment::{self, Environment, Found};
 use crate::error::CliError;
@@ -49,6 +49,8 @@ pub(crate) struct ListSettings {
     pub(crate) ecr: EcrDefaults,
     /// Which lock they are held to.
     pub(crate) lock: LockChoice,
+    /// The share of it that is this process's; all without one.
+    pub(crate) shard: Option<Shard>,
 }
 
 /// Who we are at the target, where that was said.
@@ -108,7 +110,8 @@ impl ListSettings {
         }
         let ecr = repositories::defaults(&typed.ecr.repositories, environment)?;
         let lock = locks::choice(&typed.lock, environment)?;
-        Ok(Self { files, prefixes: prefixes(&typed.prefixes, environment)?, ecr, lock })
+        let prefixes = prefixes(&typed.prefixes, environment)?;
+        Ok(Self { files, prefixes, ecr, lock, shard: shard(typed.shard, environment)? })
     }
 
     pub(crate) fn of_check(
@@ -117,8 +120,26 @@ impl ListSettings {
     ) -> Result<Self, CliError> {
         let ecr = repositories::defaults(&typed.repositories, environment)?;
         let prefixes = prefixes(&typed.prefixes, environment)?;
-        Ok(Self { files: typed.files.clone(), prefixes, ecr, lock: LockChoice::None })
+        let files = typed.files.clone();
+        Ok(Self { files, prefixes, ecr, lock: LockChoice::None, shard: None })
     }
+}
+
+/// The share that was asked for, its number perhaps by Kubernetes.
+fn shard(typed: Option<Share>, environment: &Environment) -> Result<Option<Shard>, CliError> {
+    let typed = match typed {
+        Some(typed) => Some(typed),
+        None => environment.parsed(environment::SHARD, arguments::share)?,
+    };
+    let Some(Share { index, count }) = typed else { return Ok(None) };
+    let name = environment::JOB_COMPLETION_INDEX;
+    let of_job = || environment.get(name)?.to_str()?.parse().ok();
+    let shard = index.or_else(of_job).and_then(|index| Shard::new(index, count));
+    let Some(shard) = shard else {
+        return Err(CliError::usage(format!("which of the {count} shares it is, is not said"))
+            .hint(format!("give --shard I/{count}, or set {name} to a number below {count}")));
+    };
+    Ok(Some(shard))
 }
 
 /// The sync files that were typed, else the one that the variable names.

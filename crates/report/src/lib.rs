@@ -17,6 +17,7 @@ mod hint;
 mod html;
 mod junit;
 mod lines;
+mod merge;
 mod markdown;
 mod metrics;
 mod notices;
@@ -51,6 +52,7 @@ pub use format::{Format, FormatError};
 pub use github::STEP_SUMMARY_LIMIT;
 pub use hint::next_step;
 pub use lines::Lines;
+pub use merge::MergeError;
 pub use metrics::{Exposition, Metrics, RegistryUses, RunMetrics, RunPlan, group, groups_of};
 pub use notices::{
     Notice, NoticeKind, NoticeReport, Occasion, Template, TemplateError, WebhookSignature, causes,

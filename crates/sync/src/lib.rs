@@ -35,6 +35,7 @@ mod plan;
 mod referrers;
 mod resolve;
 mod schedule;
+mod shard;
 mod signatures;
 mod subset;
 mod tag_lists;
@@ -63,6 +64,7 @@ pub use plan::{
 };
 pub use referrers::{Referrers, WhichReferrers};
 pub use resolve::{Resolved, ResolvedTags};
+pub use shard::Shard;
 pub use signatures::{
     Demand, Judged, Keyless, Keys, MIRRORING, Provenance, SignWith, SignatureFormat,
     SignatureReport, SignatureState, SyncFileFacts, WantedSignatures,

@@ -1,5 +1,6 @@
 //! The arguments of the commands that look at images: `sync`, `verify`, `check`, `copy`.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -132,6 +133,10 @@ pub(crate) struct ListArguments {
     /// The same as -i, by ecr-sync's name: a folder of ECR repositories, or any sync file
     #[arg(long, value_name = "DIR")]
     pub(crate) config: Vec<PathBuf>,
+    /// Share the list with other processes: do only what share I of N writes, from 0; `N` alone takes I from
+    /// JOB_COMPLETION_INDEX, as an Indexed Job of Kubernetes sets it
+    #[arg(long, value_name = "I/N", value_parser = share)]
+    pub(crate) shard: Option<Share>,
     #[command(flatten)]
     pub(crate) lock: LockFileArguments,
     #[command(flatten)]
@@ -243,6 +248,27 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
 }
 
 /// A number from 1.
+/// `I/N`, or `N` alone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Share {
+    pub(crate) index: Option<u32>,
+    pub(crate) count: NonZeroU32,
+}
+
+pub(crate) fn share(text: &str) -> Result<Share, String> {
+    let (index, count) = match text.split_once('/') {
+        Some((index, count)) => (Some(index), count),
+        None => (None, text),
+    };
+    let index = index.map(str::parse).transpose();
+    match (index, count.parse::<NonZeroU32>()) {
+        (Ok(index), Ok(count)) if index.is_none_or(|index| index < count.get()) => {
+            Ok(Share { index, count })
+        }
+        _ => Err("it must be I/N with I from 0 and below N, such as `0/3`, or N".to_owned()),
+    }
+}
+
 pub(crate) fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("it must be a whole number from 1".to_owned()),

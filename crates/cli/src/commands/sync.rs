@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use oci::Host;
 use report::{ExitStatus, PlanFacts, PlanFile, Template};
-use sync::{Mode, TagSelection, Wanted};
+use sync::{Mode, Shard, TagSelection, Wanted};
 use syncfile::{Defaults, Diagnostics, Input, Loaded, ReadFile, SyncFile};
 
 use crate::arguments::{
@@ -125,11 +125,7 @@ pub(crate) fn ask(
 ) -> Result<Asked, CliError> {
     let Loaded { sync_file, files, .. } = load(list, signing, context)?;
     charts::warnings(&sync_file).iter().for_each(|warning| context.warn(warning));
-    let signatures = Signatures::new(signing, &sync_file)?;
-    let wanted = wiring::wanted(&sync_file, &signatures)?;
-    let mut selections = wiring::selections(&sync_file, &signatures)?;
-    selections.extend(charts::selections(&sync_file, &signatures)?);
-    Ok(Asked { sync_file, files, wanted, selections })
+    Asked::new(sync_file, files, list.shard, signing)
 }
 
 pub(crate) fn peers<'a>(
@@ -145,6 +141,26 @@ pub(crate) fn plan_file_of(file: &ReadFile) -> PlanFile {
 }
 
 impl Asked {
+    /// What these files ask for, or of it the share of one process.
+    pub(crate) fn new(
+        mut sync_file: SyncFile,
+        files: Vec<ReadFile>,
+        shard: Option<Shard>,
+        signing: &SigningSettings,
+    ) -> Result<Self, CliError> {
+        let signatures = Signatures::new(signing, &sync_file)?;
+        let mut wanted = wiring::wanted(&sync_file, &signatures)?;
+        let mut selections = wiring::selections(&sync_file, &signatures)?;
+        selections.extend(charts::selections(&sync_file, &signatures)?);
+        if let Some(shard) = shard {
+            tracing::info!(%shard, "doing one share of the list");
+            wanted.retain(|one| shard.has(&one.target.location));
+            selections.retain(|one| shard.has(&one.target));
+            sync_file.repositories.retain(|one| shard.has(&one.location()));
+        }
+        Ok(Self { sync_file, files, wanted, selections })
+    }
+
     /// The hosts that may be shown the credential of the target. What is shown to several, or not where
     /// it may be thought to be, is told.
     pub(crate) fn login_hosts(

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use watch::lease::{Cluster, Keeper, Lease};
 use watch::{Clock, Halt, Moved, Page, Pages, Prints, Request, Runner, Text, WatchedFile};
 
-use super::sync::{load, target_login};
+use super::sync::{Asked, load, target_login};
 use crate::arguments::WatchArguments;
 use crate::error::{CliError, with_causes};
 use crate::run::{Context, HeldTo, Job, Show, Stopped};
@@ -244,11 +244,9 @@ impl Runner for Runs<'_> {
 impl Runs<'_> {
     async fn make(&self, request: &Request, halt: Halt) -> Result<ExitStatus, CliError> {
         let used = Arc::clone(&self.used.borrow());
-        let sync_file = part::of(&used.sync_file, request);
-        let signatures = Signatures::new(&self.signing, &sync_file)?;
-        let wanted = wiring::wanted(&sync_file, &signatures)?;
-        let mut selections = wiring::selections(&sync_file, &signatures)?;
-        selections.extend(charts::selections(&sync_file, &signatures)?);
+        let part = part::of(&used.sync_file, request);
+        let asked = Asked::new(part, used.files.clone(), self.list.shard, &self.signing)?;
+        let Asked { sync_file, wanted, selections, .. } = asked;
         // What is locked now, whenever that was written.
         let locks::Held { locks, .. } = locks::held(&self.list.lock, &used.files)?;
         locks::check(&locks, wanted.iter())?;

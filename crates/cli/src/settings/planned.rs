@@ -53,6 +53,7 @@ pub(crate) fn list_of(plan: &PlanSettings, files: Vec<PathBuf>) -> ListSettings 
             resource_tags_file: path(&plan.default_resource_tags_file),
         },
         lock: LockChoice::None,
+        shard: None,
     }
 }
 
