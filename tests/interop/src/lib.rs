@@ -25,6 +25,7 @@
 mod authority;
 mod aws_front;
 mod charts;
+mod cluster;
 mod golden;
 mod image_syncer;
 mod images;
@@ -40,6 +41,7 @@ mod workflow;
 pub use authority::{Authority, Validity};
 pub use aws_front::AwsFront;
 pub use charts::{ChartServer, Charts, Door, HELMS, SIGNED, UNSIGNED, plain};
+pub use cluster::Cluster;
 pub use golden::{Golden, Nodes};
 pub use image_syncer::{ImageSyncer, Item, Run};
 pub use images::Images;

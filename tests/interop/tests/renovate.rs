@@ -25,7 +25,8 @@ print(json.dumps(found))
 #[ignore = "needs tools: tests/tools/install"]
 fn all_three_forms_are_found_whole() {
     let Some(bench) = Workbench::with_tools("renovate", &["key-services-python"]) else { return };
-    let [first, second, third] = ["a", "b", "c"].map(|digit| format!("sha256:{}", digit.repeat(64)));
+    let [first, second, third] =
+        ["a", "b", "c"].map(|digit| format!("sha256:{}", digit.repeat(64)));
     let list = format!(
         r#"targetRepoPrefix: registry.example.com/mirror/
 images:
@@ -48,7 +49,8 @@ images:
     );
     let file = bench.folder().join("external-images.yaml");
     std::fs::write(&file, list).unwrap();
-    let preset = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/renovate/image-syncer.json");
+    let preset =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/renovate/image-syncer.json");
     let python = bench.tool("key-services-python").args(["-c", FIND]).args([preset, file]);
     let found: Value = serde_json::from_str(&python.succeed()).unwrap();
     let expected = json!([

@@ -14,7 +14,7 @@
 {{- with $v.watch.cron }}
 - --cron={{ . }}
 {{- end }}
-- --listen=:{{ int $v.watch.port }}
+- --listen={{ $v.watch.address }}:{{ int $v.watch.port }}
 {{- if $v.watch.webhook.secretName }}
 - --webhook-secret-file=/run/secrets/image-syncer/webhook/{{ $v.watch.webhook.key }}
 {{- end }}

@@ -1,0 +1,227 @@
+//! What the Helm chart renders, in Kubernetes: the real API server takes all of it, and the real Job controller
+//! makes pods of it. There is no node: the pods' commands are run here, with their arguments, variables and
+//! files, and share a list between them.
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use interop::{Cluster, Kind, Workbench};
+use serde_json::{Value, json};
+
+const TOOLS: [&str; 5] = ["buildah", "crane", "etcd", "helm", "kubernetes"];
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/helm-chart")
+}
+
+/// A namespace that enforces the standard `restricted`, and says where something is not.
+fn namespace(cluster: &Cluster<'_>, name: &str) {
+    let labels = ["enforce", "warn"]
+        .map(|mode| (format!("pod-security.kubernetes.io/{mode}"), json!("restricted")));
+    let labels: serde_json::Map<String, Value> = labels.into_iter().collect();
+    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels } });
+    create(cluster, &namespace, name);
+}
+
+fn create(cluster: &Cluster<'_>, object: &Value, name: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(format!("{name}.json"));
+    std::fs::write(&file, object.to_string()).unwrap();
+    let output = cluster.apply(&file, "default");
+    assert_eq!(output.code, Some(0), "{output:?}");
+}
+
+/// A kind of somebody else's, of which the server then knows the name alone.
+fn foreign_kind(cluster: &Cluster<'_>, group: &str, kind: &str, plural: &str, version: &str) {
+    let schema = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    let name = format!("{plural}.{group}");
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": name },
+        "spec": {
+            "group": group, "scope": "Namespaced",
+            "names": { "kind": kind, "plural": plural, "singular": kind.to_lowercase() },
+            "versions": [{
+                "name": version, "served": true, "storage": true, "schema": { "openAPIV3Schema": schema }
+            }],
+        },
+    });
+    create(cluster, &definition, &name);
+    cluster.wait(kind, |cluster| {
+        (cluster.kubectl(&["get", &name]).run().code == Some(0)).then_some(())
+    });
+}
+
+#[test]
+#[ignore = "needs tools: tests/tools/install"]
+fn the_api_server_takes_every_manifest() {
+    let Some(bench) = Workbench::with_tools("kubernetes manifests", &TOOLS) else { return };
+    let cluster = Cluster::start(&bench);
+    foreign_kind(&cluster, "external-secrets.io", "ExternalSecret", "externalsecrets", "v1");
+    foreign_kind(&cluster, "monitoring.coreos.com", "ServiceMonitor", "servicemonitors", "v1");
+    foreign_kind(&cluster, "monitoring.coreos.com", "PrometheusRule", "prometheusrules", "v1");
+    let classes = ("SecretProviderClass", "secretproviderclasses");
+    foreign_kind(&cluster, "secrets-store.csi.x-k8s.io", classes.0, classes.1, "v1");
+    namespace(&cluster, "sync");
+    for file in std::fs::read_dir(golden()).unwrap() {
+        let file = file.unwrap().path();
+        let manifests = std::fs::read_to_string(&file).unwrap();
+        // What argocd-vault-plugin would fill in.
+        let filled: Vec<String> = manifests
+            .lines()
+            .map(|line| match line.split_once("\"<path:") {
+                Some((key, _)) => format!("{key}\"c2VjcmV0\""),
+                None => line.to_owned(),
+            })
+            .collect();
+        let filled_file = bench.folder().join("manifests.yaml");
+        std::fs::write(&filled_file, filled.join("\n")).unwrap();
+        let output = cluster.apply(&filled_file, "sync");
+        assert_eq!(output.code, Some(0), "{}: {output:?}", file.display());
+        assert!(!output.stderr.contains("Warning"), "{}: {}", file.display(), output.stderr);
+        // The same again is no change of what cannot be changed.
+        assert_eq!(cluster.apply(&filled_file, "sync").code, Some(0), "{}", file.display());
+    }
+    // That it would have been refused: a pod that may do what it likes.
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "free", "namespace": "sync" },
+        "spec": { "containers": [{ "name": "free", "image": "free" }] },
+    });
+    let file = bench.folder().join("pod.json");
+    std::fs::write(&file, pod.to_string()).unwrap();
+    let refused = cluster.apply(&file, "sync");
+    assert!(refused.stderr.contains("violates PodSecurity"), "{refused:?}");
+    // The Job controller makes pods of the chart's Jobs in the very same namespace.
+    cluster.wait("pods", |cluster| (cluster.items("pods", "sync").len() > 5).then_some(()));
+}
+
+#[test]
+#[ignore = "needs tools: tests/tools/install"]
+fn the_pods_of_an_indexed_job_share_a_list() {
+    let Some(bench) = Workbench::with_image_syncer("kubernetes shards", &TOOLS) else { return };
+    let cluster = Cluster::start(&bench);
+    let (source, target) = (bench.start(Kind::Serve), bench.start(Kind::Serve));
+    let image = bench.images().small("amd64", "kubernetes");
+    let mut images = Vec::new();
+    for number in 0..12 {
+        let name = format!("team/app-{number}");
+        bench.push(&image, &format!("{}/{name}:1", source.host()));
+        // Two tags of each repository, which go to the same shard.
+        images.extend([1, 2].map(|tag| {
+            json!({
+                "source": format!("{}/{name}:1", source.host()),
+                "destination": format!("{}/mirror/{name}:{tag}", target.host()),
+            })
+        }));
+    }
+    let values = bench.folder().join("values.yaml");
+    std::fs::write(
+        &values,
+        json!({ "images": images, "shards": 3, "reports": ["json"] }).to_string(),
+    )
+    .unwrap();
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/helm/image-syncer");
+    let helm = bench.tool("helm").args(["template", "mirror"]).args([&chart]);
+    let helm =
+        helm.args(["--namespace", "sync", "--kube-version", "1.34.2", "--values"]).args([&values]);
+    let manifests = bench.folder().join("manifests.yaml");
+    std::fs::write(&manifests, helm.succeed()).unwrap();
+    namespace(&cluster, "sync");
+    let applied = cluster.apply(&manifests, "sync");
+    assert_eq!(applied.code, Some(0), "{applied:?}");
+
+    let pods = cluster.wait("three pods", |cluster| {
+        let pods = cluster.items("pods", "sync");
+        (pods.len() == 3).then_some(pods)
+    });
+    let reports = bench.folder().join("reports");
+    std::fs::create_dir(&reports).unwrap();
+    let mut seen = BTreeMap::<String, usize>::new();
+    for pod in &pods {
+        let ran = run_here(&bench, &cluster, pod, &reports);
+        assert_eq!(ran.code, 0, "{}", ran.text());
+    }
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(&reports).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    let names: Vec<&str> =
+        files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["report-0.json", "report-1.json", "report-2.json"]);
+    for file in &files {
+        let report: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        let items = report["items"].as_array().unwrap();
+        assert!(!items.is_empty() && items.len() < 24, "{}", file.display());
+        for item in items {
+            *seen.entry(item["target"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+    }
+    assert_eq!(seen.len(), 24, "each item");
+    assert!(seen.values().all(|count| *count == 1), "by exactly one: {seen:?}");
+    for number in 0..12 {
+        bench.expect_copy(&image, &format!("{}/mirror/team/app-{number}:2", target.host()));
+    }
+
+    let [first, second, third] = [0, 1, 2].map(|at: usize| files[at].to_str().unwrap());
+    let merged = bench.image_syncer().args(["report", "merge", first, second, third]).run();
+    let merged = merged.expect_code(0).report();
+    assert_eq!(merged["items"].as_array().unwrap().len(), 24);
+    assert_eq!(merged["summary"]["items"], 24);
+    assert_eq!(merged["summary"]["outcomes"]["copied"], 24);
+    assert_eq!(merged["summary"]["exitCode"], 0);
+}
+
+/// Runs what the pod's container would run: its arguments and variables as the kubelet expands them, its files
+/// from the ConfigMap, its volume as a folder.
+fn run_here(bench: &Workbench, cluster: &Cluster<'_>, pod: &Value, reports: &Path) -> interop::Run {
+    let container = &pod["spec"]["containers"][0];
+    let index = pod["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"]
+        .as_str()
+        .unwrap();
+    let volumes = pod["spec"]["volumes"].as_array().unwrap();
+    let list = volumes.iter().find(|volume| volume["name"] == "list").unwrap();
+    let name = list["configMap"]["name"].as_str().unwrap();
+    let maps = cluster.items("configmaps", "sync");
+    let map = maps.iter().find(|map| map["metadata"]["name"] == name).unwrap();
+    let folder = bench.folder().join(format!("pod-{index}"));
+    std::fs::create_dir(&folder).unwrap();
+    for (name, text) in map["data"].as_object().unwrap() {
+        std::fs::write(folder.join(name), text.as_str().unwrap()).unwrap();
+    }
+    let mut variables = BTreeMap::new();
+    for variable in container["env"].as_array().unwrap() {
+        let name = variable["name"].as_str().unwrap();
+        let path = variable["valueFrom"]["fieldRef"]["fieldPath"].as_str();
+        let value = match path {
+            // <https://kubernetes.io/docs/concepts/workloads/controllers/job/#completion-mode>
+            Some(path) => {
+                let key = path.split(['\'', '"']).nth(1).unwrap();
+                let metadata = &pod["metadata"];
+                let place = if path.contains("labels") {
+                    &metadata["labels"]
+                } else {
+                    &metadata["annotations"]
+                };
+                place[key].as_str().unwrap().to_owned()
+            }
+            None => variable["value"].as_str().unwrap().to_owned(),
+        };
+        variables.insert(name.to_owned(), value);
+    }
+    assert_eq!(variables["JOB_COMPLETION_INDEX"], index);
+    let mut image_syncer = bench.image_syncer();
+    for argument in container["args"].as_array().unwrap() {
+        let mut argument = argument.as_str().unwrap().to_owned();
+        for (name, value) in &variables {
+            argument = argument.replace(&format!("$({name})"), value);
+        }
+        let argument = argument.replace("/etc/image-syncer/", &format!("{}/", folder.display()));
+        let argument =
+            argument.replace("/var/lib/image-syncer/", &format!("{}/", reports.display()));
+        image_syncer = image_syncer.args([argument.as_str()]);
+    }
+    for (name, value) in &variables {
+        image_syncer = image_syncer.env(name, value);
+    }
+    image_syncer.run()
+}
