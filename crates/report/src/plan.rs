@@ -87,6 +87,9 @@ pub struct PlanSettings {
     /// What is put before target names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub target_repo_prefixes: Vec<String>,
+    /// The share of the list that was planned, `I/N`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<String>,
     /// The key that signs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kms_key: Option<String>,
@@ -103,10 +106,10 @@ pub struct PlanSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attest: Option<bool>,
     /// The transparency log that is told of signatures, by its URL.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rekor_url: Option<String>,
     /// The file with the log's key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rekor_key: Option<String>,
     /// What travels with an image: `all`, `none`, or artifact types.
     pub referrers: Vec<String>,

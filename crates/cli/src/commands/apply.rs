@@ -29,7 +29,7 @@ pub(crate) async fn execute(
     let settings = run_of(&plan.settings, &typed.run, context.environment)?;
     let show = Show::begin(&settings, context)?;
     let login = target_login(&typed.login, context)?;
-    let list = list_of(&plan.settings, sync_files(typed, &plan, context));
+    let list = list_of(&plan.settings, sync_files(typed, &plan, context))?;
     let signing = SigningSettings::planned(&plan.settings, context.environment)?;
     let asked = ask(&list, &signing, context)?;
     check_files(&plan, &asked)?;

@@ -38,6 +38,8 @@ pub(crate) async fn execute(
     if list.lock == LockChoice::None {
         return Err(CliError::usage("--no-lock says that there is to be no lock"));
     }
+    // A lock is of the whole list, whoever works on which share of it.
+    list.shard = None;
     if list.prefixes.is_empty() {
         // Where images go does not matter here.
         list.prefixes.push("oci:./".to_owned());

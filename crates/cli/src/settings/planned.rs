@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use report::PlanSettings;
-use sync::{ForeignLayers, WhichReferrers};
+use sync::{ForeignLayers, Shard, WhichReferrers};
 use syncfile::EcrDefaults;
 
 use super::{ListSettings, LockChoice, RunSettings, SigningSettings};
-use crate::arguments::RunArguments;
+use crate::arguments::{self, RunArguments};
 use crate::environment::Environment;
 use crate::error::CliError;
 
@@ -21,6 +21,7 @@ pub(crate) fn record(
     let ecr = &list.ecr;
     PlanSettings {
         target_repo_prefixes: list.prefixes.clone(),
+        shard: list.shard.map(|shard| shard.to_string()),
         referrers: match &run.referrers.which {
             WhichReferrers::All => vec!["all".to_owned()],
             WhichReferrers::None => vec!["none".to_owned()],
@@ -40,9 +41,14 @@ pub(crate) fn record(
 }
 
 /// What is wanted, as the plan says; from these files.
-pub(crate) fn list_of(plan: &PlanSettings, files: Vec<PathBuf>) -> ListSettings {
+pub(crate) fn list_of(plan: &PlanSettings, files: Vec<PathBuf>) -> Result<ListSettings, CliError> {
+    let shard = plan.shard.as_deref().map(|text| {
+        let share = arguments::share(text).ok();
+        let shard = share.and_then(|share| Shard::new(share.index?, share.count));
+        shard.ok_or_else(|| CliError::usage(format!("the plan is of the share `{text}`")))
+    });
     let path = |text: &Option<String>| text.as_ref().map(PathBuf::from);
-    ListSettings {
+    Ok(ListSettings {
         files,
         prefixes: plan.target_repo_prefixes.clone(),
         ecr: EcrDefaults {
@@ -53,8 +59,8 @@ pub(crate) fn list_of(plan: &PlanSettings, files: Vec<PathBuf>) -> ListSettings 
             resource_tags_file: path(&plan.default_resource_tags_file),
         },
         lock: LockChoice::None,
-        shard: None,
-    }
+        shard: shard.transpose()?,
+    })
 }
 
 /// How the run goes about it, as it was typed, but for what the plan says.
