@@ -144,7 +144,7 @@ schedule: { zzzzzzzzzz: 1 }
             assert_eq!(read, described.keys().map(String::as_str).collect(), "{at}");
             compared += 1;
         }
-        assert_eq!(compared, 20);
+        assert_eq!(compared, 21);
     }
 
     #[test]

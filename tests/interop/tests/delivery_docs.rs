@@ -63,7 +63,7 @@ fn every_command_that_needs_nobody_else_works() {
                 for line in
                     text.lines().filter(|line| RUN.iter().any(|start| line.starts_with(start)))
                 {
-                    let binary = bench.image_syncer_path().parent().unwrap();
+                    let binary = bench.binary().parent().unwrap();
                     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
                     let helm = bench.command("helm").get_program().to_owned();
                     let tools = Path::new(&helm).parent().unwrap().display().to_string();

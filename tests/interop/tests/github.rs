@@ -224,7 +224,7 @@ fn a_push_writes_and_a_pull_request_plans() {
     let copy = format!("{}/mirror/{}/team/app", target.host(), source.host().replace(':', "_"));
     let tags = || bench.tool("crane").args(["ls", &copy]).run().stdout;
     let with_program = |mut job: Workflow| {
-        job.set("IMAGE_SYNCER", bench.image_syncer_path().to_str().unwrap());
+        job.set("IMAGE_SYNCER", bench.binary().to_str().unwrap());
         job
     };
 
@@ -257,7 +257,7 @@ fn a_hostile_pull_request_learns_nothing() {
     });
     let github = repository.pull_request("pull_request_target", fork());
     let mut job = repository.job(github, &json!({}));
-    job.set("IMAGE_SYNCER", bench.image_syncer_path().to_str().unwrap());
+    job.set("IMAGE_SYNCER", bench.binary().to_str().unwrap());
     assert!(!job.run(&bench));
     assert_eq!(job.output("run", "code"), "2", "{}", job.said());
     assert!(!job.said().contains("root:"), "a link leads nowhere: {}", job.said());

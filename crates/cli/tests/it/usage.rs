@@ -50,7 +50,7 @@ async fn what_is_typed_wrong() {
             "copy https://a.io/b:1 a.io/c",
             "serve mirror --tls-key key.pem",
             "serve mirror --htpasswd missing",
-            "man apply",
+            "man nothing",
             "tags",
             "tags nginx:1.27",
             "tags nginx --semver latest",
