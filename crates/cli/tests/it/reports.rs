@@ -65,6 +65,7 @@ async fn every_form_has_the_same_figures() {
     let (_registries, program) = mixed().await;
     let mut arguments = vec!["-i", "images.yaml", "--report", "report.json"];
     arguments.extend(REPORTS);
+    arguments.extend(["--audit-log", "audit.jsonl", "--metrics-file", "run.prom"]);
     let done = program.run(&arguments).await;
     assert_eq!(done.code, Some(3), "{done}");
 
@@ -115,6 +116,24 @@ async fn every_form_has_the_same_figures() {
         .map(|one| &one["locations"][0]["physicalLocation"]["region"]["startLine"])
         .collect();
     assert_eq!(lines, [6, 10, 8], "SARIF points at the entries of the sync file");
+
+    let audit = read(&program, "audit.jsonl");
+    let last: Value = serde_json::from_str(audit.lines().last().unwrap()).unwrap();
+    let counts = serde_json::from_value(last["finished"]["outcomes"].clone()).unwrap();
+    assert_eq!(outcomes, counts, "the audit log");
+    assert_eq!(last["finished"]["exitCode"], json["summary"]["exitCode"]);
+    assert_eq!(last["run"], json["run"]["id"]);
+
+    let metrics = read(&program, "run.prom");
+    let value = |name: &str| -> u64 {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        line.trim().parse().unwrap_or_else(|_| panic!("{name} in {metrics}"))
+    };
+    for (outcome, count) in &outcomes {
+        let name = format!("image_syncer_items_total{{mode=\"sync\",outcome=\"{outcome}\"}}");
+        assert_eq!(value(&name), *count, "{outcome} in metrics");
+    }
+    assert_eq!(value("image_syncer_blob_bytes_total{way=\"copied\"}"), copied);
 
     // The registry's words are in all of them, and are words in all of them.
     assert!(!html.contains("<script>alert") && html.contains("&lt;script&gt;alert"));
