@@ -17,6 +17,7 @@ mod logging;
 mod logins;
 mod metrics;
 mod notices;
+mod observers;
 mod repositories;
 mod repository_acts;
 mod run;

@@ -1,7 +1,6 @@
 //! One run of the engine, from its wanted items to its report: what `sync`, `plan`, `verify` and
 //! `copy` share.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use indicatif::ProgressDrawTarget;
 use jiff::Timestamp;
 use report::{
     Document, ExitStatus, Lines, Metrics, PlanDocument, PlanFacts, Progress, Rules, RunFacts,
-    RunPlan, Signal, Timeline,
+    Signal,
 };
 use sync::{
     Engine, Event, Fence, Listener, Listeners, Locks, Mode, Options, RunReport, Stop, TagSelection,
@@ -21,13 +20,12 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::arguments::{LogFormat, LoggingArguments};
-use crate::audit::{self, Audit};
 use crate::charts;
 use crate::environment::Environment;
 use crate::error::CliError;
 use crate::logging::RUN_SPAN;
 use crate::metrics;
-use crate::notices::Notices;
+use crate::observers::{Beginning, Observers};
 use crate::repositories::Reconciliation;
 use crate::settings::{self, RunSettings};
 use crate::signals::Signals;
@@ -172,23 +170,17 @@ impl Job<'_> {
         tracing::debug!(%id, ?mode, "run begins");
         let limits = Limits { concurrency: settings.concurrency, deadline: stopped.deadline };
         let clients = Clients::new(&peers, mode == Mode::Sync, limits, context.environment)?;
-        let files = {
-            let wanted = wanted.iter().filter_map(|one| one.origin.as_ref());
-            let selected = selections.iter().filter_map(|one| one.origin.as_ref());
-            let of_images = wanted.chain(selected).map(|origin| origin.file.clone());
-            let repositories = repositories.iter();
-            let of_repositories = repositories.map(|one| one.origin.file.display().to_string());
-            of_images.chain(of_repositories).collect::<BTreeSet<String>>()
+        let beginning = Beginning {
+            id: &id,
+            mode,
+            wanted: &wanted,
+            selections: &selections,
+            repositories,
+            notices,
+            clients: &clients,
         };
-        let files = files.iter().map(String::as_str).collect();
-        let audit = Audit::begin(&settings.audit, &id, mode_name(mode), files, context).await?;
-        let witness = audit.as_ref().map(Audit::witness);
-        let notices = Notices::new(notices, context.environment)?;
-        let counted = context.metrics.begin(RunPlan {
-            mode: mode.into(),
-            groups: groups(&wanted, &selections, repositories),
-            registries: wiring::live_registries(&clients),
-        });
+        let observers = Observers::begin(&beginning, settings, context).await?;
+        let witness = observers.witness();
         let asked = || {
             let wanted = wanted.iter().map(|one| (&one.signatures, one.origin.as_ref()));
             wanted.chain(selections.iter().map(|one| (&one.signatures, one.origin.as_ref())))
@@ -198,7 +190,6 @@ impl Job<'_> {
         let charts = charts::of(&wanted, &selections);
         let charts = charts::repositories(charts, &clients.web, &clients.credentials).await;
         let started_at = Timestamp::now();
-        let timeline = Arc::new(Timeline::starting_now());
         let reconciled = Reconciliation {
             registries: peers.registries,
             settings: &settings.ecr,
@@ -229,11 +220,8 @@ impl Job<'_> {
             ..defaults
         };
         let (source, target) = (clients.source.clone(), clients.target.clone());
-        let listeners = Listeners(vec![
-            show.listener(),
-            Arc::clone(&timeline) as Arc<dyn Listener>,
-            Arc::new(counted.clone()),
-        ]);
+        let listeners = std::iter::once(show.listener()).chain(observers.listeners());
+        let listeners = Listeners(listeners.collect());
         let engine = Engine::new(source, target, options, Arc::new(listeners));
         let report = engine.run_selecting(wanted, selections, stop).await;
         show.end();
@@ -246,7 +234,7 @@ impl Job<'_> {
         };
         let repositories = reconciled.reports;
         let status = ExitStatus::of(&report, &repositories, &rules);
-        let facts = RunFacts {
+        let mut facts = RunFacts {
             id,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             mode,
@@ -255,47 +243,11 @@ impl Job<'_> {
             registries: wiring::registries(&clients, (mode == Mode::Plan).then_some(&report)),
             repositories,
             source_lost: settings.source_lost,
-            timings: timeline.timings(&report),
+            timings: Vec::new(),
         };
-        let mut document = Document::new(&facts, &report, status);
-        let mut status = status;
-        if let Some(audit) = audit {
-            // A run that writes nothing pushes nothing.
-            let pushes = (mode == Mode::Sync).then_some(&peers);
-            let audited = audit.end(audit::outcomes(&document), status, pushes, context).await;
-            if audited != status {
-                status = audited;
-                document = Document::new(&facts, &report, status);
-            }
-        }
-        counted.end(&document, settings.source_lost);
-        let (web, credentials) = (&clients.web, &clients.credentials);
-        document.notices = notices.send(&document, web, credentials).await;
-        context.metrics.notices(&document.notices);
-        metrics::keep(&settings.metrics, &context.metrics, web, credentials).await;
+        let ended = observers.end(&mut facts, &report, status, &clients, &peers).await;
+        let (document, status) = ended;
         Ok(Ended { document, report, facts, status, signal: rules.signal })
-    }
-}
-
-/// The groups that metrics are told by: the files, or else the registries of the targets.
-fn groups(
-    wanted: &[Wanted],
-    selections: &[TagSelection],
-    repositories: &[EcrRepository],
-) -> Vec<String> {
-    let mut groups = report::groups_of(wanted, selections);
-    groups.extend(repositories.iter().map(|one| one.origin.file.display().to_string()));
-    groups.sort();
-    groups.dedup();
-    groups
-}
-
-/// What a run is called in its audit log.
-fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Sync => "sync",
-        Mode::Plan => "plan",
-        Mode::Verify => "verify",
     }
 }
 

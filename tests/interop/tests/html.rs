@@ -23,8 +23,12 @@ fn tool_folder(name: &str) -> PathBuf {
 async fn run(bench: &Workbench, items: usize) {
     let (source, target) = (Registry::start().await, Registry::start().await);
     let tag = "1".parse().unwrap();
-    for (name, seed) in [("app", 1), ("moved", 2), ("denied", 3)] {
+    for (name, seed) in [("moved", 1), ("denied", 2)] {
         source.add(&name.parse().unwrap(), &tag, &image::single(seed)).await;
+    }
+    for seed in 3..items.min(100) {
+        let name = format!("app-{seed}");
+        source.add(&name.parse().unwrap(), &tag, &image::single(seed as u64)).await;
     }
     target.add(&"moved".parse().unwrap(), &tag, &image::single(9)).await;
     source.inject(Fault::error(403, "DENIED", HOSTILE).on("*", "/v2/denied/manifests/*"));
@@ -36,7 +40,9 @@ async fn run(bench: &Workbench, items: usize) {
         list.push_str(&entry(name, name));
     }
     for number in 3..items {
-        list.push_str(&entry("app", &format!("team-{}/app-{number}", number % 20)));
+        let from = 3 + (number - 3) % (items.min(100) - 3);
+        let to = format!("team-{}/app-{number}", number % 20);
+        list.push_str(&entry(&format!("app-{from}"), &to));
     }
     let file = bench.folder().join("images.yaml");
     std::fs::write(&file, list).unwrap();

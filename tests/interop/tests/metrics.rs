@@ -58,7 +58,7 @@ fn wait_for<T>(runtime: &Runtime, what: &str, mut ask: impl FnMut() -> Option<T>
             return found;
         }
         assert!(Instant::now() < end, "there is never {what}");
-        runtime.block_on(tokio::time::sleep(Duration::from_millis(100)));
+        runtime.block_on(async { tokio::time::sleep(Duration::from_millis(100)).await });
     }
 }
 
