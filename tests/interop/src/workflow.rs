@@ -27,7 +27,7 @@ pub struct Workflow {
 
 impl Workflow {
     /// A job of the workflow file, with the defaults of its inputs, and these instead of some.
-    pub fn new(bench: &Workbench, file: &Path, job: &str, github: Value, inputs: &Value) -> Self {
+    pub fn new(bench: &Workbench, file: &Path, job: &str, github: &Value, inputs: &Value) -> Self {
         // A key `on` is the boolean `true` to YAML 1.1.
         let read = "import json, sys, yaml; print(json.dumps(yaml.load(open(sys.argv[1]), yaml.BaseLoader)))";
         let text = bench.tool("key-services-python").args(["-c", read]).args([file]).succeed();

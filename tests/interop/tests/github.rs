@@ -94,7 +94,7 @@ impl<'a> Repository<'a> {
     }
 
     fn job(&self, github: Value, inputs: &Value) -> Workflow {
-        let mut job = Workflow::new(self.bench, &workflow(), "sync", github, inputs);
+        let mut job = Workflow::new(self.bench, &workflow(), "sync", &github, inputs);
         job.know("secrets", json!({ "source-username": "robot", "source-password": SECRET }));
         job.set("RETRY_SECONDS", "0");
         job
@@ -384,7 +384,7 @@ fn one_comment_is_kept_up_to_date() {
     let run = |rule: Rule, github: Value| {
         let api = Web::start(rule);
         let mut job =
-            Workflow::new(&bench, &workflow(), "comment", github, &json!({ "comment": "true" }));
+            Workflow::new(&bench, &workflow(), "comment", &github, &json!({ "comment": "true" }));
         job.know("github.api_url", json!(api.url));
         job.know(
             "needs.sync.outputs",

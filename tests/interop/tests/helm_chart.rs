@@ -3,7 +3,7 @@
 //!
 //! Each file of the chart's `ci/` is a way to use it; what helm makes of it is in `golden/helm-chart/`,
 //! written anew with `UPDATE_GOLDEN=1`.
-#![allow(clippy::unwrap_used, reason = "test code")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "test code")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
