@@ -84,7 +84,7 @@ impl<'a> Repository<'a> {
         })
     }
 
-    fn pull_request(&self, name: &str, head_repository: Value) -> Value {
+    fn pull_request(&self, name: &str, head_repository: &Value) -> Value {
         let head = json!({ "sha": self.head, "repo": head_repository });
         self.event(
             name,
@@ -93,8 +93,8 @@ impl<'a> Repository<'a> {
         )
     }
 
-    fn job(&self, github: Value, inputs: &Value) -> Workflow {
-        let mut job = Workflow::new(self.bench, &workflow(), "sync", &github, inputs);
+    fn job(&self, github: &Value, inputs: &Value) -> Workflow {
+        let mut job = Workflow::new(self.bench, &workflow(), "sync", github, inputs);
         job.know("secrets", json!({ "source-username": "robot", "source-password": SECRET }));
         job.set("RETRY_SECONDS", "0");
         job
@@ -119,7 +119,7 @@ fn what_each_event_may_do() {
     });
     let main = "refs/heads/main";
     let on = |name: &str, reference: &str| repository.event(name, json!({}), reference);
-    let of = |name: &str, head: Value| repository.pull_request(name, head);
+    let of = |name: &str, head: &Value| repository.pull_request(name, head);
     let asked_dry = json!({ "dry-run": "true" });
     let nothing = json!({});
     let reader = json!({ "fork-identity": "reader" });
@@ -141,18 +141,18 @@ fn what_each_event_may_do() {
             &nothing,
             ("true", "reader", "true"),
         ),
-        (of("pull_request", own()), &nothing, ("true", "reader", "true")),
-        (of("pull_request_target", own()), &nothing, ("true", "reader", "true")),
-        (of("pull_request", fork()), &nothing, ("true", "none", "false")),
-        (of("pull_request", fork()), &reader, ("true", "none", "false")),
-        (of("pull_request_target", fork()), &nothing, ("true", "none", "false")),
-        (of("pull_request_target", fork()), &reader, ("true", "reader", "false")),
+        (of("pull_request", &own()), &nothing, ("true", "reader", "true")),
+        (of("pull_request_target", &own()), &nothing, ("true", "reader", "true")),
+        (of("pull_request", &fork()), &nothing, ("true", "none", "false")),
+        (of("pull_request", &fork()), &reader, ("true", "none", "false")),
+        (of("pull_request_target", &fork()), &nothing, ("true", "none", "false")),
+        (of("pull_request_target", &fork()), &reader, ("true", "reader", "false")),
         // A fork that is gone.
-        (of("pull_request_target", Value::Null), &nothing, ("true", "none", "false")),
+        (of("pull_request_target", &Value::Null), &nothing, ("true", "none", "false")),
     ];
     for (github, inputs, expected) in cases {
         let shown = format!("{github} {inputs}");
-        let mut job = repository.job(github, inputs);
+        let mut job = repository.job(&github, inputs);
         job.run(&bench);
         let (name, guard) = &job.ran[0];
         assert_eq!((name.as_str(), guard.code), ("What this event may do", Some(0)), "{shown}");
@@ -192,7 +192,7 @@ fn what_is_refused_before_anything_is_fetched() {
         (push(), json!({ "file": "/etc/passwd" }), "a path within the repository"),
     ];
     for (github, inputs, words) in cases {
-        let mut job = repository.job(github, &inputs);
+        let mut job = repository.job(&github, &inputs);
         assert!(!job.run(&bench));
         assert_eq!(job.ran.len(), 1, "nothing comes after it: {}", job.said());
         assert!(job.said().contains("::error") && job.said().contains(words), "{}", job.said());
@@ -229,7 +229,8 @@ fn a_push_writes_and_a_pull_request_plans() {
     };
 
     for (head, name) in [(own(), "pull_request"), (fork(), "pull_request_target")] {
-        let mut job = with_program(repository.job(repository.pull_request(name, head), &json!({})));
+        let mut job =
+            with_program(repository.job(&repository.pull_request(name, &head), &json!({})));
         assert!(job.run(&bench), "{}", job.said());
         assert_eq!(tags(), "", "a pull request writes nothing");
         assert_eq!(job.output("run", "code"), "0");
@@ -240,7 +241,7 @@ fn a_push_writes_and_a_pull_request_plans() {
     }
 
     let push = repository.event("push", json!({}), "refs/heads/main");
-    let mut job = with_program(repository.job(push, &json!({})));
+    let mut job = with_program(repository.job(&push, &json!({})));
     assert!(job.run(&bench), "{}", job.said());
     assert_eq!(tags(), "first\n");
 }
@@ -255,17 +256,17 @@ fn a_hostile_pull_request_learns_nothing() {
         // It would run whenever git touches a file that it names.
         std::fs::write(work.join(".gitattributes"), "* filter=evil\n").unwrap();
     });
-    let github = repository.pull_request("pull_request_target", fork());
-    let mut job = repository.job(github, &json!({}));
+    let github = repository.pull_request("pull_request_target", &fork());
+    let mut job = repository.job(&github, &json!({}));
     job.set("IMAGE_SYNCER", bench.binary().to_str().unwrap());
     assert!(!job.run(&bench));
     assert_eq!(job.output("run", "code"), "2", "{}", job.said());
     assert!(!job.said().contains("root:"), "a link leads nowhere: {}", job.said());
 
     // Somebody pushed after the event.
-    let mut github = repository.pull_request("pull_request_target", fork());
+    let mut github = repository.pull_request("pull_request_target", &fork());
     github["event"]["pull_request"]["head"]["sha"] = json!("0".repeat(40));
-    let mut job = repository.job(github, &json!({}));
+    let mut job = repository.job(&github, &json!({}));
     assert!(!job.run(&bench));
     assert!(job.said().contains("somebody pushed since"), "{}", job.said());
     assert_eq!(job.ran.len(), 2, "nothing is run");
@@ -274,11 +275,14 @@ fn a_hostile_pull_request_learns_nothing() {
 /// A web server that notes what it is asked, and answers by its rule.
 struct Web {
     url: String,
-    requests: Arc<Mutex<Vec<(String, String)>>>,
+    requests: Requests,
     _runtime: tokio::runtime::Runtime,
 }
 
 type Rule = fn(&str) -> String;
+
+/// Lines and bodies.
+type Requests = Arc<Mutex<Vec<(String, String)>>>;
 
 impl Web {
     fn start(rule: Rule) -> Self {
@@ -297,10 +301,7 @@ impl Web {
     }
 }
 
-async fn answer(
-    State((rule, requests)): State<(Rule, Arc<Mutex<Vec<(String, String)>>>)>,
-    request: Request,
-) -> Response {
+async fn answer(State((rule, requests)): State<(Rule, Requests)>, request: Request) -> Response {
     let line = format!("{} {}", request.method(), request.uri());
     let bearer =
         request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
@@ -331,7 +332,7 @@ fn who_a_run_is() {
         "aws-region": "eu-west-1",
     });
     let run = |event: Value| {
-        let mut job = repository.job(event, &inputs);
+        let mut job = repository.job(&event, &inputs);
         job.set("ACTIONS_ID_TOKEN_REQUEST_URL", &format!("{}/token?v=1", github.url));
         job.set("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "runner-token");
         job.set("AWS_STS_URL", &moto.url);
@@ -343,7 +344,7 @@ fn who_a_run_is() {
     let folder = bench.folder().join("runner/image-syncer/credentials");
     for (event, who) in [
         (repository.event("push", json!({}), "refs/heads/main"), "writer"),
-        (repository.pull_request("pull_request", own()), "reader"),
+        (repository.pull_request("pull_request", &own()), "reader"),
     ] {
         let job = run(event);
         assert!(
@@ -372,7 +373,7 @@ fn who_a_run_is() {
         std::fs::remove_dir_all(&folder).unwrap();
     }
     // Nobody vouches for a fork, so there is nothing to have.
-    let job = run(repository.pull_request("pull_request_target", fork()));
+    let job = run(repository.pull_request("pull_request_target", &fork()));
     assert!(job.said().contains("this run has no identity"), "{}", job.said());
     assert_eq!((folder.exists(), github.requests().len()), (false, 0));
 }
@@ -396,14 +397,14 @@ fn one_comment_is_kept_up_to_date() {
         }
         (is_wanted, api.requests())
     };
-    let of = |name: &str, head: Value| {
+    let of = |name: &str, head: &Value| {
         let event = json!({ "pull_request": { "head": { "repo": head } } });
         json!({ "event_name": name, "event": event, "repository": "team/lists", "token": "t" })
     };
     let empty: Rule =
         |line| if line.starts_with("GET") { "[]".to_owned() } else { "{}".to_owned() };
 
-    let (_, requests) = run(empty, of("pull_request", own()));
+    let (_, requests) = run(empty, of("pull_request", &own()));
     let lines: Vec<&str> = requests.iter().map(|(line, _)| line.as_str()).collect();
     let comments = "/repos/team/lists/issues/7/comments";
     assert_eq!(lines, [format!("GET {comments}?per_page=100&page=1"), format!("POST {comments}")]);
@@ -429,15 +430,15 @@ fn one_comment_is_kept_up_to_date() {
                 "{}".to_owned()
             }
         },
-        of("pull_request", own()),
+        of("pull_request", &own()),
     );
     let marker = body.split_inclusive("-->").next().unwrap();
     assert_eq!(marker, MARKER, "the rule above goes by it");
     assert_eq!(requests[1].0, "PATCH /repos/team/lists/issues/comments/3");
 
     // The token of a fork's own workflow may not write.
-    assert!(!run(empty, of("pull_request", fork())).0);
-    assert!(run(empty, of("pull_request_target", fork())).0);
+    assert!(!run(empty, of("pull_request", &fork())).0);
+    assert!(run(empty, of("pull_request_target", &fork())).0);
 }
 
 /// The comment of the default list.
