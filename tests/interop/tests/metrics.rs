@@ -254,6 +254,10 @@ fn prometheus_has_what_a_run_does_and_the_dashboard_shows_it() {
         let metric = format!("image_syncer_registry_requests_total{{job='image-syncer',{labels}}}");
         let answers = usage["answers"].as_object().unwrap().values();
         let answers: f64 = answers.map(|count| count.as_f64().unwrap()).sum();
+        // Who never answered has no status to be counted by.
+        if answers == 0.0 {
+            continue;
+        }
         assert!((prometheus.value(&format!("sum({metric})")) - answers).abs() < 0.1, "{metric}");
     }
     promtool_checks(&bench, &file);
