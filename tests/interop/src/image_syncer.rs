@@ -55,13 +55,18 @@ impl ImageSyncer {
 
     /// Runs it; a signal that ends it ends the test.
     pub fn run(self) -> Run {
-        let Output { code, stdout, stderr } = self.process.run();
-        let code = code.unwrap_or_else(|| panic!("killed by a signal\n{stdout}\n{stderr}"));
-        Run { code, stdout, stderr }
+        Run::of(self.process.run())
     }
 }
 
 impl Run {
+    /// What it was, however it was run.
+    pub(crate) fn of(output: Output) -> Self {
+        let Output { code, stdout, stderr } = output;
+        let code = code.unwrap_or_else(|| panic!("killed by a signal\n{stdout}\n{stderr}"));
+        Self { code, stdout, stderr }
+    }
+
     /// Ends the test unless the exit code is this one.
     #[track_caller]
     pub fn expect_code(self, code: i32) -> Self {

@@ -135,6 +135,11 @@ impl Workbench {
             .env("NO_PROXY", "127.0.0.1,localhost")
     }
 
+    /// Where a tool is, for another tool that starts it.
+    pub(crate) fn tool_path(&self, name: &str) -> &Path {
+        self.tools.path(name)
+    }
+
     /// A tool, or the built binary, as it is, for a server that a test starts itself.
     pub fn command(&self, name: &str) -> Command {
         Command::new(match name {

@@ -5,37 +5,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use interop::{Kind, Layout, Process, Workbench};
+use interop::{Container, ContainerImage, Kind, Layout, Workbench, static_binary};
 use serde_json::Value;
 
-const TOOLS: [&str; 6] = ["buildah", "crane", "git", "jq", "skopeo", "umoci"];
+const TOOLS: [&str; 7] = ["buildah", "crane", "git", "jq", "skopeo", "umoci", "unshare"];
 /// The most that a pull may bring.
 const LIMIT: u64 = 30_000_000;
-
-fn project() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
-
-/// Runs the script; the folder with the image, and its digest.
-fn build(bench: &Workbench, name: &str, binary: &Path, platforms: &[&str]) -> (PathBuf, String) {
-    let output = bench.folder().join(name);
-    let sbom = bench.folder().join("sbom.json");
-    std::fs::write(&sbom, r#"{"bomFormat": "CycloneDX", "serialNumber": "urn:uuid:1"}"#).unwrap();
-    // Whose certificates are in it is not what is looked at.
-    let certificates = bench.certificate_authority();
-    let mut build = Process::new(&project().join("deploy/container/build"))
-        .env("SOURCE_DATE_EPOCH", "1700000000")
-        .args([&output])
-        .args(["--ca-bundle"])
-        .args([certificates])
-        .args(["--sbom"])
-        .args([sbom]);
-    for platform in platforms {
-        let binary = format!("{platform}={}", binary.display());
-        build = build.args(["--platform", platform, "--binary", &binary]);
-    }
-    (output, build.succeed().trim().to_owned())
-}
 
 #[test]
 #[ignore = "needs tools: tests/tools/install"]
@@ -44,15 +19,15 @@ fn the_same_sources_have_the_same_digest() {
     // Not what the binary does is looked at, but what is put together.
     let binary = PathBuf::from(bench.command("jq").get_program());
     let platforms = ["linux/amd64", "linux/arm64"];
-    let (folder, digest) = build(&bench, "first", &binary, &platforms);
-    let (_, again) = build(&bench, "second", &binary, &platforms);
-    assert_eq!(digest, again);
-    assert_eq!(Layout::at(&folder).digest(), digest);
+    let image = ContainerImage::build(&bench, "first", &binary, &platforms);
+    let again = ContainerImage::build(&bench, "second", &binary, &platforms);
+    assert_eq!(image.digest, again.digest);
+    assert_eq!(Layout::at(&image.folder).digest(), image.digest);
 
     let version = env!("CARGO_PKG_VERSION");
     for architecture in ["amd64", "arm64"] {
         let inspect = |what: &[&str]| -> Value {
-            let image = format!("oci:{}:{version}", folder.display());
+            let image = format!("oci:{}", image.reference());
             let skopeo = bench.tool("skopeo").args(["--override-arch", architecture, "inspect"]);
             serde_json::from_str(&skopeo.args(what).args([image]).succeed()).unwrap()
         };
@@ -73,10 +48,9 @@ fn the_same_sources_have_the_same_digest() {
 fn it_holds_what_it_needs_and_nothing_else() {
     let Some(bench) = Workbench::with_tools("container content", &TOOLS) else { return };
     let binary = PathBuf::from(bench.command("jq").get_program());
-    let (folder, _) = build(&bench, "image", &binary, &["linux/amd64"]);
-    let image = format!("{}:{}", folder.display(), env!("CARGO_PKG_VERSION"));
+    let image = ContainerImage::build(&bench, "image", &binary, &["linux/amd64"]);
     let bundle = bench.folder().join("bundle");
-    bench.tool("umoci").args(["unpack", "--image", &image]).args([&bundle]).succeed();
+    bench.tool("umoci").args(["unpack", "--image", &image.reference()]).args([&bundle]).succeed();
     let root = bundle.join("rootfs");
     let mut files = Vec::new();
     let mut folders = vec![root.clone()];
@@ -110,30 +84,32 @@ fn it_holds_what_it_needs_and_nothing_else() {
     assert_eq!(sbom, serde_json::json!({ "bomFormat": "CycloneDX" }), "nothing of one build alone");
 }
 
-/// The static binary, which takes too long to build for each run of CI: `deploy/container/build --binaries`
-/// makes it.
-fn static_binary() -> Option<PathBuf> {
-    let path = PathBuf::from(std::env::var_os("IMAGE_SYNCER_STATIC_BIN")?);
-    Some(path).filter(|path| path.is_file())
+/// The binary as it is shipped, which takes too long to build for each run of CI.
+#[test]
+#[ignore = "needs tools and what is shipped: tests/tools/install, deploy/container/build --binaries"]
+fn a_pull_brings_little() {
+    let Some(binary) = std::env::var_os("IMAGE_SYNCER_SHIPPED_BIN") else {
+        let why =
+            "IMAGE_SYNCER_SHIPPED_BIN names no binary; deploy/container/build --binaries makes it";
+        let _ = writeln!(std::io::stderr(), "SKIPPED interop container size: {why}");
+        return;
+    };
+    let Some(bench) = Workbench::with_tools("container size", &TOOLS) else { return };
+    let image = ContainerImage::build(&bench, "image", Path::new(&binary), &["linux/amd64"]);
+    let size: u64 =
+        Layout::at(&image.folder).blobs().iter().map(|(_, blob)| blob.len() as u64).sum();
+    assert!(size < LIMIT, "{size} bytes");
 }
 
 #[test]
-#[ignore = "needs tools and the static binary: tests/tools/install, deploy/container/build --binaries"]
+#[ignore = "needs tools and the static binary: tests/tools/install, .ci/run interop-container"]
 fn it_syncs_as_nobody_and_changes_nothing_of_itself() {
-    let Some(binary) = static_binary() else {
-        let why =
-            "IMAGE_SYNCER_STATIC_BIN names no binary; deploy/container/build --binaries makes it";
-        let _ = writeln!(std::io::stderr(), "SKIPPED interop container run: {why}");
-        return;
-    };
+    let Some(binary) = static_binary("container run") else { return };
     let Some(bench) = Workbench::with_image_syncer("container run", &TOOLS) else { return };
-    let (folder, _) = build(&bench, "image", &binary, &["linux/amd64"]);
-    let size: u64 = Layout::at(&folder).blobs().iter().map(|(_, blob)| blob.len() as u64).sum();
-    assert!(size < LIMIT, "{size} bytes");
-
+    let image = ContainerImage::build(&bench, "image", &binary, &["linux/amd64"]);
     let (source, target) = (bench.start(Kind::Serve), bench.start(Kind::Serve));
-    let image = bench.images().small("amd64", "container");
-    bench.push(&image, &format!("{}/team/app:1", source.host()));
+    let small = bench.images().small("amd64", "container");
+    bench.push(&small, &format!("{}/team/app:1", source.host()));
     let (from, to) =
         (format!("{}/team/app:1", source.host()), format!("{}/team/copy:1", target.host()));
     let lists = bench.folder().join("lists");
@@ -144,55 +120,15 @@ fn it_syncs_as_nobody_and_changes_nothing_of_itself() {
     )
     .unwrap();
 
-    let buildah = Buildah::new(&bench);
-    let container =
-        buildah.run(&["from", &format!("oci:{}:{}", folder.display(), env!("CARGO_PKG_VERSION"))]);
-    let root = PathBuf::from(buildah.run(&["mount", &container]));
-    let volume = format!("{}:/lists:ro", lists.display());
-    let said = buildah.run(&[
-        "run",
-        "--user",
-        "65532:65532",
-        "--cap-drop",
-        "all",
-        "--volume",
-        &volume,
-        &container,
-        "--",
-        "/image-syncer",
-        "sync",
-        "-i",
-        "/lists/images.yaml",
-        "--no-progress",
-    ]);
-    assert!(said.contains("1 item: 1 copied"), "{said}");
-    bench.expect_copy(&image, &to);
+    let container = Container::of(&bench, &image).volume(&lists, "/lists", "ro");
+    let root = container.root().to_owned();
+    let ran = container.run(&["sync", "-i", "/lists/images.yaml", "--no-progress"]).expect_code(0);
+    assert!(ran.stdout.contains("1 item: 1 copied"), "{}", ran.text());
+    bench.expect_copy(&small, &to);
     assert_eq!(std::fs::read_dir(root.join("tmp")).unwrap().count(), 0, "it leaves nothing behind");
-}
 
-/// buildah with storage of its own.
-struct Buildah<'a> {
-    bench: &'a Workbench,
-}
-
-impl<'a> Buildah<'a> {
-    fn new(bench: &'a Workbench) -> Self {
-        Self { bench }
-    }
-
-    fn run(&self, arguments: &[&str]) -> String {
-        let storage = self.bench.folder().join("storage");
-        self.bench
-            .tool("buildah")
-            .without_env("DOCKER_CONFIG")
-            .without_env("REGISTRY_AUTH_FILE")
-            .env("BUILDAH_ISOLATION", "chroot")
-            .args(["--storage-driver", "vfs"])
-            .args(["--root", storage.join("root").to_str().unwrap()])
-            .args(["--runroot", storage.join("run").to_str().unwrap()])
-            .args(arguments)
-            .succeed()
-            .trim()
-            .to_owned()
-    }
+    // What cannot be written is told, as what it is.
+    let container = Container::of(&bench, &image).volume(&lists, "/lists", "ro");
+    let ran = container.run(&["sync", "-i", "/lists/images.yaml", "--report", "/tmp/report.json"]);
+    assert!(ran.stderr.contains("Read-only file system"), "{}", ran.text());
 }

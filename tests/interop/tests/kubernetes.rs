@@ -1,15 +1,17 @@
 //! What the Helm chart renders, in Kubernetes: the real API server takes all of it, and the real Job controller
-//! makes pods of it. There is no node: the pods' commands are run here, with their arguments, variables and
-//! files, and share a list between them.
+//! makes pods of it. There is no kubelet: the pods' containers are run by buildah, from the built image, with
+//! their arguments, variables and volumes, and share a list between them.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use interop::{Cluster, Kind, Workbench};
+use interop::{Cluster, Container, ContainerImage, Kind, Workbench, static_binary};
 use serde_json::{Value, json};
 
-const TOOLS: [&str; 5] = ["buildah", "crane", "etcd", "helm", "kubernetes"];
+const TOOLS: [&str; 7] = ["buildah", "crane", "etcd", "helm", "jq", "kubernetes", "unshare"];
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/helm-chart")
@@ -99,7 +101,9 @@ fn the_api_server_takes_every_manifest() {
 #[test]
 #[ignore = "needs tools: tests/tools/install"]
 fn the_pods_of_an_indexed_job_share_a_list() {
+    let Some(binary) = static_binary("kubernetes shards") else { return };
     let Some(bench) = Workbench::with_image_syncer("kubernetes shards", &TOOLS) else { return };
+    let container = ContainerImage::build(&bench, "container", &binary, &["linux/amd64"]);
     let cluster = Cluster::start(&bench);
     let (source, target) = (bench.start(Kind::Serve), bench.start(Kind::Serve));
     let image = bench.images().small("amd64", "kubernetes");
@@ -135,11 +139,10 @@ fn the_pods_of_an_indexed_job_share_a_list() {
         let pods = cluster.items("pods", "sync");
         (pods.len() == 3).then_some(pods)
     });
-    let reports = bench.folder().join("reports");
-    std::fs::create_dir(&reports).unwrap();
+    let reports = writable(&bench, "reports");
     let mut seen = BTreeMap::<String, usize>::new();
     for pod in &pods {
-        let ran = run_here(&bench, &cluster, pod, &reports);
+        let ran = run_here(&bench, &cluster, &container, pod, &reports);
         assert_eq!(ran.code, 0, "{}", ran.text());
     }
     let mut files: Vec<PathBuf> =
@@ -171,16 +174,76 @@ fn the_pods_of_an_indexed_job_share_a_list() {
     assert_eq!(merged["summary"]["exitCode"], 0);
 }
 
-/// Runs what the pod's container would run: its arguments and variables as the kubelet expands them, its files
-/// from the ConfigMap, its volume as a folder.
-fn run_here(bench: &Workbench, cluster: &Cluster<'_>, pod: &Value, reports: &Path) -> interop::Run {
+/// Runs the pod's container as the kubelet would: its arguments and variables, its files from the ConfigMap, its
+/// volume.
+fn run_here(
+    bench: &Workbench,
+    cluster: &Cluster<'_>,
+    image: &ContainerImage,
+    pod: &Value,
+    reports: &Path,
+) -> interop::Run {
     let container = &pod["spec"]["containers"][0];
     let index = pod["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"]
         .as_str()
         .unwrap();
+    let variables = variables(pod);
+    assert_eq!(variables["JOB_COMPLETION_INDEX"], index);
+    let arguments = container["args"].as_array().unwrap().iter().map(|argument| {
+        variables.iter().fold(argument.as_str().unwrap().to_owned(), |argument, (name, value)| {
+            argument.replace(&format!("$({name})"), value)
+        })
+    });
+    let arguments: Vec<String> = arguments.collect();
+    let mut running = Container::of(bench, image);
+    for (name, value) in &variables {
+        running = running.env(name, value);
+    }
     let volumes = pod["spec"]["volumes"].as_array().unwrap();
-    let list = volumes.iter().find(|volume| volume["name"] == "list").unwrap();
-    let name = list["configMap"]["name"].as_str().unwrap();
+    for mount in container["volumeMounts"].as_array().unwrap() {
+        let inside = mount["mountPath"].as_str().unwrap();
+        let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).unwrap();
+        running = match volume["configMap"]["name"].as_str() {
+            Some(name) => running.volume(&files_of(bench, cluster, name, index), inside, "ro"),
+            // Where the reports go is a volume that outlives the pod.
+            None if inside == "/var/lib/image-syncer" => running.volume(reports, inside, "rw"),
+            None => {
+                assert!(volume["emptyDir"].is_object(), "{volume} is not provided for");
+                running.volume(&writable(bench, &format!("empty-{index}")), inside, "rw")
+            }
+        };
+    }
+    running.run(&arguments)
+}
+
+/// The container's variables, those from the pod's own fields too.
+fn variables(pod: &Value) -> BTreeMap<String, String> {
+    let of = |variable: &Value| {
+        let Some(path) = variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() else {
+            return variable["value"].as_str().unwrap().to_owned();
+        };
+        // <https://kubernetes.io/docs/concepts/workloads/controllers/job/#completion-mode>
+        let key = path.split(['\'', '"']).nth(1).unwrap();
+        let place = if path.contains("labels") { "labels" } else { "annotations" };
+        pod["metadata"][place][key].as_str().unwrap().to_owned()
+    };
+    let variables = pod["spec"]["containers"][0]["env"].as_array().unwrap();
+    variables
+        .iter()
+        .map(|variable| (variable["name"].as_str().unwrap().to_owned(), of(variable)))
+        .collect()
+}
+
+/// A folder that the pod's user can write to, as its fsGroup has it.
+fn writable(bench: &Workbench, name: &str) -> PathBuf {
+    let folder = bench.folder().join(name);
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::set_permissions(&folder, Permissions::from_mode(0o777)).unwrap();
+    folder
+}
+
+/// A folder with what is in the ConfigMap.
+fn files_of(bench: &Workbench, cluster: &Cluster<'_>, name: &str, index: &str) -> PathBuf {
     let maps = cluster.items("configmaps", "sync");
     let map = maps.iter().find(|map| map["metadata"]["name"] == name).unwrap();
     let folder = bench.folder().join(format!("pod-{index}"));
@@ -188,40 +251,5 @@ fn run_here(bench: &Workbench, cluster: &Cluster<'_>, pod: &Value, reports: &Pat
     for (name, text) in map["data"].as_object().unwrap() {
         std::fs::write(folder.join(name), text.as_str().unwrap()).unwrap();
     }
-    let mut variables = BTreeMap::new();
-    for variable in container["env"].as_array().unwrap() {
-        let name = variable["name"].as_str().unwrap();
-        let path = variable["valueFrom"]["fieldRef"]["fieldPath"].as_str();
-        let value = match path {
-            // <https://kubernetes.io/docs/concepts/workloads/controllers/job/#completion-mode>
-            Some(path) => {
-                let key = path.split(['\'', '"']).nth(1).unwrap();
-                let metadata = &pod["metadata"];
-                let place = if path.contains("labels") {
-                    &metadata["labels"]
-                } else {
-                    &metadata["annotations"]
-                };
-                place[key].as_str().unwrap().to_owned()
-            }
-            None => variable["value"].as_str().unwrap().to_owned(),
-        };
-        variables.insert(name.to_owned(), value);
-    }
-    assert_eq!(variables["JOB_COMPLETION_INDEX"], index);
-    let mut image_syncer = bench.image_syncer();
-    for argument in container["args"].as_array().unwrap() {
-        let mut argument = argument.as_str().unwrap().to_owned();
-        for (name, value) in &variables {
-            argument = argument.replace(&format!("$({name})"), value);
-        }
-        let argument = argument.replace("/etc/image-syncer/", &format!("{}/", folder.display()));
-        let argument =
-            argument.replace("/var/lib/image-syncer/", &format!("{}/", reports.display()));
-        image_syncer = image_syncer.args([argument.as_str()]);
-    }
-    for (name, value) in &variables {
-        image_syncer = image_syncer.env(name, value);
-    }
-    image_syncer.run()
+    folder
 }
