@@ -22,8 +22,11 @@ pub struct Cluster<'a> {
     bench: &'a Workbench,
     url: String,
     folder: PathBuf,
+    api_server: Command,
     // In the order in which they end.
-    running: Vec<Program>,
+    manager: Option<Program>,
+    running_api_server: Option<Program>,
+    _etcd: Program,
 }
 
 impl<'a> Cluster<'a> {
@@ -79,14 +82,70 @@ impl<'a> Cluster<'a> {
         manager.arg(format!("--kubeconfig={}", kubeconfig.display()));
         manager.arg(format!("--service-account-private-key-file={}", key.display()));
 
-        let mut cluster = Self { bench, url, folder, running: Vec::new() };
-        cluster.run(etcd, "etcd");
-        cluster.run(server, "kube-apiserver");
-        cluster.wait("an API server that is ready", |cluster| {
+        let etcd = Program::start(&folder, &mut etcd, "etcd");
+        let mut cluster = Self {
+            bench,
+            url,
+            folder,
+            api_server: server,
+            manager: None,
+            running_api_server: None,
+            _etcd: etcd,
+        };
+        cluster.start_api_server();
+        cluster.manager =
+            Some(Program::start(&cluster.folder, &mut manager, "kube-controller-manager"));
+        cluster
+    }
+
+    /// Starts the API server again, where it was, and waits until it is ready.
+    pub fn start_api_server(&mut self) {
+        self.running_api_server =
+            Some(Program::start(&self.folder, &mut self.api_server, "kube-apiserver"));
+        self.wait("an API server that is ready", |cluster| {
             (cluster.kubectl(&["get", "--raw", "/readyz"]).run().code == Some(0)).then_some(())
         });
-        cluster.run(manager, "kube-controller-manager");
-        cluster
+    }
+
+    /// Ends the API server as `kill -9` does: connections are refused from now on.
+    pub fn kill_api_server(&mut self) {
+        self.running_api_server = None;
+    }
+
+    /// Stops the API server where it is: connections are made, and nothing is answered.
+    pub fn freeze_api_server(&self) {
+        self.signal_api_server("-STOP");
+    }
+
+    /// Lets a frozen API server go on.
+    pub fn thaw_api_server(&self) {
+        self.signal_api_server("-CONT");
+    }
+
+    fn signal_api_server(&self, signal: &str) {
+        let id = self.running_api_server.as_ref().unwrap().0.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
+    /// Where a pod finds the API server: its host and port.
+    pub fn address(&self) -> (&str, &str) {
+        self.url.trim_start_matches("https://").split_once(':').unwrap()
+    }
+
+    /// What the kubelet mounts into a pod of a service account: a folder with a token of it and the
+    /// certificates of the cluster.
+    pub fn service_account(&self, namespace: &str, name: &str) -> PathBuf {
+        // The controller manager makes the one that is called `default`.
+        let token = self.wait("a token", |cluster| {
+            let token = cluster.kubectl(&["create", "token", name, "--namespace", namespace]).run();
+            (token.code == Some(0)).then_some(token.stdout)
+        });
+        let folder = self.folder.join(format!("service-account-{namespace}-{name}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("token"), token.trim()).unwrap();
+        let certificate = self.folder.join("certificates/apiserver.crt");
+        std::fs::copy(certificate, folder.join("ca.crt")).unwrap();
+        folder
     }
 
     /// kubectl, logged in as an administrator.
@@ -129,12 +188,6 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    fn run(&mut self, mut command: Command, name: &str) {
-        let log = std::fs::File::create(self.folder.join(format!("{name}.log"))).unwrap();
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        self.running.insert(0, Program(command.spawn().unwrap()));
-    }
-
     fn logs(&self) -> String {
         let log = |name: &str| {
             let text = std::fs::read_to_string(self.folder.join(format!("{name}.log")))
@@ -148,6 +201,15 @@ impl<'a> Cluster<'a> {
 
 #[derive(Debug)]
 struct Program(Child);
+
+impl Program {
+    fn start(folder: &Path, command: &mut Command, name: &str) -> Self {
+        let log = folder.join(format!("{name}.log"));
+        let log = std::fs::File::options().create(true).append(true).open(log).unwrap();
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        Self(command.spawn().unwrap())
+    }
+}
 
 impl Drop for Program {
     fn drop(&mut self) {

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// More than anything here takes on a slow machine; less than a hung CI run.
 const TIME_LIMIT: Duration = Duration::from_secs(300);
 
+/// More than it takes until a program that runs says something.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A program that is about to be run.
 #[derive(Debug)]
 pub struct Process {
@@ -116,6 +119,15 @@ impl Running {
         Output { code, stdout, stderr }
     }
 
+    /// Waits until this is on its standard error, and returns all that is there by then.
+    #[track_caller]
+    pub fn says(&self, what: &str) -> String {
+        let is_said = self.stderr.has(what, PATIENCE);
+        let said = self.stderr.so_far();
+        assert!(is_said, "{} did not say `{what}`:\n{said}", self.shown);
+        said
+    }
+
     /// Asks it to end, as `kill` does, and waits until it has said that it was asked.
     #[track_caller]
     pub fn terminate(&self) {
@@ -161,6 +173,10 @@ impl Said {
         let is_there = |text: &Text| String::from_utf8_lossy(&text.content).contains(what);
         self.once(limit, |text| text.is_whole || is_there(text))
             .is_some_and(|text| text.contains(what))
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.0.0.lock().unwrap().content).into_owned()
     }
 
     fn once(&self, limit: Duration, is_enough: impl Fn(&Text) -> bool) -> Option<String> {

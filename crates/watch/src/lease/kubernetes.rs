@@ -51,6 +51,12 @@ pub enum ApiError {
     /// The server cannot be reached.
     #[error("the API server cannot be reached")]
     Unreachable(#[from] reqwest::Error),
+    /// The service account lacks rights.
+    #[error(
+        "the API server answered 403 Forbidden: {0}; the service account needs the verbs `get` and `update` \
+         for this lease and `create` for leases of its namespace"
+    )]
+    Forbidden(String),
     /// The server refused.
     #[error("the API server answered {status}: {message}")]
     Refused {
@@ -225,7 +231,11 @@ async fn refused(response: Response) -> ApiError {
     let status = response.status();
     let body: Value = response.json().await.unwrap_or_default();
     let message = body.get("message").and_then(Value::as_str).unwrap_or("it does not say why");
-    ApiError::Refused { status, message: message.chars().take(300).collect() }
+    let message = message.chars().take(300).collect();
+    match status {
+        StatusCode::FORBIDDEN => ApiError::Forbidden(message),
+        status => ApiError::Refused { status, message },
+    }
 }
 
 /// Takes the lease when it is free and renews it, until `stop`; then gives it back.
@@ -238,6 +248,7 @@ pub(crate) async fn keep(
     let third = election.duration() / 3;
     // Until when we lead without having heard from the server.
     let mut good_until: Option<Instant> = None;
+    let mut complaints = Complaints::default();
     loop {
         let begun = Instant::now();
         let until = good_until.unwrap_or(begun + third);
@@ -246,18 +257,15 @@ pub(crate) async fn keep(
             attempt = tokio::time::timeout_at(until, place.attempt(&mut election)) => attempt,
         };
         let wait = match attempt.unwrap_or(Err(ApiError::TimedOut)) {
-            Ok(true) => {
-                good_until = Some(begun + 2 * third);
-                third
-            }
-            Ok(false) => {
-                good_until = None;
+            Ok(is_ours) => {
+                complaints.forget();
+                good_until = is_ours.then(|| begun + 2 * third);
                 third
             }
             Err(error) => {
-                tracing::warn!(error = with_causes(&error), "the lease cannot be had or renewed");
+                complaints.tell(&place, &error);
                 // While we lead there is little time left to renew it.
-                third / 5
+                if good_until.is_some() { third / 5 } else { third }
             }
         };
         good_until = good_until.filter(|until| *until > Instant::now());
@@ -275,6 +283,27 @@ pub(crate) async fn keep(
             error = with_causes(&error),
             "the lease was not given back; it runs out by itself"
         );
+    }
+}
+
+/// Why there is no lease, told once for as long as it stays the same: it may last for hours.
+#[derive(Default)]
+struct Complaints(Option<String>);
+
+impl Complaints {
+    fn tell(&mut self, place: &Place, error: &ApiError) {
+        let error = with_causes(error);
+        let lease = format!("{}/{}", place.namespace, place.name);
+        if self.0.as_ref() == Some(&error) {
+            tracing::debug!(error, "the lease `{lease}` still cannot be had or renewed");
+        } else {
+            tracing::warn!(error, "the lease `{lease}` cannot be had or renewed");
+            self.0 = Some(error);
+        }
+    }
+
+    fn forget(&mut self) {
+        self.0 = None;
     }
 }
 
