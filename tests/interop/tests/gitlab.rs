@@ -1,8 +1,9 @@
 //! What GitLab runs: the component's jobs for each kind of pipeline, with GitLab's variables, against real
 //! registries; and what GitLab's own schema says of it.
-#![allow(clippy::unwrap_used, reason = "test code")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "test code")]
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use interop::{Kind, Output, Workbench};
@@ -233,14 +234,17 @@ fn a_merge_request_plans_and_the_default_branch_writes() {
         let artifacts = &component.job(job)["artifacts"];
         let mut files = artifacts["paths"].as_array().unwrap().clone();
         files.push(artifacts["reports"]["junit"].clone());
+        let mode = |file: &str| {
+            let metadata = std::fs::metadata(folder.join(file));
+            metadata.unwrap_or_else(|_| panic!("{job} leaves {file}")).mode() & 0o777
+        };
+        let usual = mode(FILE);
         for file in files {
-            assert!(folder.join(file.as_str().unwrap()).is_file(), "{job} leaves {file}");
+            let file = file.as_str().unwrap();
+            assert_eq!(mode(file), usual, "{file}: who collects artifacts may be somebody else");
         }
         let token = folder.join("image-syncer-token");
-        let mode = std::os::unix::fs::PermissionsExt::mode(
-            &std::fs::metadata(&token).unwrap().permissions(),
-        );
-        assert_eq!(mode & 0o777, 0o600, "a token is for nobody else");
+        assert_eq!(mode("image-syncer-token"), 0o600, "a token is for nobody else");
         assert_eq!(std::fs::read_to_string(&token).unwrap(), "head.body.sign");
     }
 }
