@@ -131,11 +131,25 @@ impl Running {
     /// Asks it to end, as `kill` does, and waits until it has said that it was asked.
     #[track_caller]
     pub fn terminate(&self) {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
-        assert!(sent.success(), "kill -TERM {id}");
+        self.signal("-TERM");
         let is_heard = self.stderr.has("SIGTERM received", self.limit);
         assert!(is_heard, "{} did not hear SIGTERM within {:?}", self.shown, self.limit);
+    }
+
+    /// Stops it where it is, as a machine does that is paused.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on after [`Running::freeze`].
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().unwrap();
+        assert!(sent.success(), "kill {signal} {id}");
     }
 
     /// Ends it as `kill -9` does: it can do nothing about it.

@@ -28,7 +28,8 @@ fn one_replica_works() {
 
     who_may_not_have_it_is_told_so(&bench, &cluster, &chart, &mirror);
     let last = it_goes_from_one_to_the_next(&bench, &cluster, &chart, &mirror);
-    nobody_works_while_the_api_server_is_away(&bench, &mut cluster, &chart, &mirror, last);
+    let both = who_was_paused_has_it_no_longer(&bench, &cluster, &chart, &mirror, last);
+    nobody_works_while_the_api_server_is_away(&mut cluster, &mirror, both);
 }
 
 fn who_may_not_have_it_is_told_so(
@@ -86,7 +87,7 @@ fn it_goes_from_one_to_the_next<'a>(
     watch("the first has it", &[&one], |seen| seen[0].leads && seen[0].runs > 1);
     mirror.expect_copy();
     let lease = lease(cluster);
-    assert!(holder(&lease).starts_with("one_"), "{lease}");
+    assert!(holder_of(&lease).starts_with("one_"), "{lease}");
     assert_eq!(lease["spec"]["leaseDurationSeconds"], 15);
     assert_eq!(lease["spec"]["leaseTransitions"], 0);
 
@@ -112,7 +113,7 @@ fn it_goes_from_one_to_the_next<'a>(
     // It looks every five seconds.
     assert!(took < Duration::from_secs(5) + SLACK, "after {took:?}");
     let lease = self::lease(cluster);
-    assert!(holder(&lease).starts_with("two_"), "{lease}");
+    assert!(holder_of(&lease).starts_with("two_"), "{lease}");
     assert_eq!(lease["spec"]["leaseTransitions"], 1, "{lease}");
     watch("the next one works", &[&two], |seen| seen[0].runs > 1);
 
@@ -132,16 +133,39 @@ fn it_goes_from_one_to_the_next<'a>(
     three
 }
 
-fn nobody_works_while_the_api_server_is_away(
-    bench: &Workbench,
-    cluster: &mut Cluster<'_>,
+/// Returns who has it then, and who had it.
+fn who_was_paused_has_it_no_longer<'a>(
+    bench: &'a Workbench,
+    cluster: &Cluster<'_>,
     chart: &Chart,
     mirror: &Mirror<'_>,
-    three: Replica<'_>,
-) {
+    three: Replica<'a>,
+) -> [Replica<'a>; 2] {
     let account = cluster.service_account(NAMESPACE, &chart.account);
     let four = Replica::start(bench, cluster, chart, mirror, "four", &account);
-    let both = [&three, &four];
+    watch("one stands by", &[&three, &four], |seen| seen[0].leads && seen[0].runs > 4);
+    three.process.freeze();
+    watch("it runs out, though its holder is there", &[&four], |seen| {
+        seen[0].leads && seen[0].runs > 1
+    });
+    three.process.thaw();
+    three.process.says("this replica no longer has the lease");
+    let runs = three.status().runs;
+    watch("who was paused rests", &[&four, &three], |seen| {
+        assert!(seen[0].leads && !seen[1].leads, "{seen:?}");
+        // One may have been under way, or have been due.
+        assert!(seen[1].runs <= runs + 1, "{seen:?}");
+        seen[0].runs > 5
+    });
+    [four, three]
+}
+
+fn nobody_works_while_the_api_server_is_away(
+    cluster: &mut Cluster<'_>,
+    mirror: &Mirror<'_>,
+    [holder, other]: [Replica<'_>; 2],
+) {
+    let both = [&holder, &other];
     // A run that goes on for longer than the lease.
     mirror.wait_for_nobody();
     watch("a long run", &both, |seen| seen[0].leads && seen[0].running);
@@ -150,7 +174,7 @@ fn nobody_works_while_the_api_server_is_away(
     watch("the holder gives it up", &both, |seen| seen.iter().all(|one| !one.leads));
     let took = frozen.elapsed();
     assert!(took < Duration::from_secs(10) + SLACK, "after {took:?}");
-    three.process.says("the lease was lost: the run is stopped");
+    holder.process.says("the lease was lost: the run is stopped");
     expect_rest(&both);
     cluster.thaw_api_server();
     watch("one goes on", &both, |seen| seen.iter().any(|one| one.leads && one.running));
@@ -169,12 +193,12 @@ fn nobody_works_while_the_api_server_is_away(
     cluster.start_api_server();
     runs.set(u64::MAX);
     watch("one goes on again", &both, goes_on);
-    for replica in [three, four] {
+    for replica in [holder, other] {
         replica.process.terminate();
         let ended = replica.process.end();
         assert_eq!(ended.code, Some(143), "{ended:?}");
     }
-    assert_eq!(holder(&lease(cluster)), "", "given back");
+    assert_eq!(holder_of(&lease(cluster)), "", "given back");
 }
 
 /// Nothing is begun for longer than the lease is good for.
@@ -347,6 +371,6 @@ fn lease(cluster: &Cluster<'_>) -> Value {
     leases[0].clone()
 }
 
-fn holder(lease: &Value) -> &str {
+fn holder_of(lease: &Value) -> &str {
     lease["spec"]["holderIdentity"].as_str().unwrap()
 }
