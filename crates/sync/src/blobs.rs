@@ -4,6 +4,12 @@
 //! A blob is mounted from where a manifest names it, because ECR mounts no other
 //! (aws/containers-roadmap#2860). So a copy that wants a blob that another one has just brought
 //! waits until that other one's manifests are there, unless that one waits for it in turn.
+//!
+//! Who waits is woken when it can go on, one after the other where only one can (`claims`), and finds
+//! its donor without a look at all who have the blob (`holders`).
+
+mod claims;
+mod holders;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,10 +17,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oci::{Digest, Location};
 use tokio::sync::futures::OwnedNotified;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, OwnedMutexGuard, watch};
 
 use crate::place::{Place, Realm};
 use crate::waits::{CopyId, Wait, Waits};
+use holders::Holders;
+
+pub(crate) use claims::{Claimant, Claims};
 
 /// What the run knows of its targets.
 #[derive(Default)]
@@ -30,26 +39,19 @@ pub(crate) struct Blobs {
     waits: Waits,
 }
 
-/// Who holds one blob within a realm.
+/// One blob within a realm.
 #[derive(Default)]
 struct Entry {
-    holders: Vec<Holder>,
-    /// Where somebody is bringing it.
-    busy: Vec<Place>,
-    changed: Arc<Notify>,
+    holders: Holders,
+    /// Where somebody is bringing it; who waits for that is told of its end.
+    busy: HashMap<Location, Arc<Notify>>,
+    /// Locked by who brings it, unless several may at once. Who waits is let in one by one, in the
+    /// order in which they came, and who gives up hands it on.
+    alone: Arc<tokio::sync::Mutex<()>>,
 }
 
-struct Holder {
-    place: Place,
-    /// The copy that brought it; none where a manifest that was there before names it.
-    copy: Option<Copying>,
-}
-
-impl Holder {
-    fn is_committed(&self) -> bool {
-        self.copy.as_ref().is_none_or(Copying::is_committed)
-    }
-}
+/// The right to bring a blob to a realm while nobody else does.
+pub(crate) type Alone = OwnedMutexGuard<()>;
 
 /// A copy to one place, seen from those that wait for it.
 #[derive(Clone)]
@@ -69,7 +71,7 @@ pub(crate) enum Stage {
 
 /// What is to be done about a blob that a place is to have.
 #[expect(clippy::large_enum_variant, reason = "short-lived")]
-pub(crate) enum Claim {
+enum Claim {
     /// Nothing, it is there.
     Present,
     /// Nobody else brings it now: it is this copy's turn.
@@ -87,11 +89,15 @@ pub(crate) struct Turn {
     pub(crate) donor: Option<Place>,
     /// Whether a manifest there names it, so that a refusal says something of the realm.
     is_committed: bool,
+    /// None where others may bring it elsewhere at the same time.
+    alone: Option<Alone>,
 }
 
 /// Something that a walk waits for.
-pub(crate) enum Until {
-    /// Another copy's turn ends.
+enum Until {
+    /// The blob may be brought alone.
+    Alone(Arc<tokio::sync::Mutex<()>>),
+    /// Another copy's turn at the same place ends.
     Turn(OwnedNotified),
     /// Another copy's manifests are there, or it has failed.
     Committed(watch::Receiver<Stage>, Wait),
@@ -102,20 +108,25 @@ impl Copying {
         *self.stage.borrow() == Stage::Committed
     }
 
-    fn is_under_way(&self) -> bool {
-        !self.is_committed() && self.stage.has_changed().is_ok()
+    /// Whether it is, or is not over.
+    fn may_be_committed(&self) -> bool {
+        // In this order: it may be committed and be over between the two.
+        self.stage.has_changed().is_ok() || self.is_committed()
     }
 }
 
 impl Until {
-    pub(crate) async fn happens(self) {
+    /// Waits; what the next claim goes on with.
+    async fn happens(self) -> Option<Alone> {
         match self {
+            Self::Alone(alone) => return Some(alone.lock_owned().await),
             Self::Turn(ended) => ended.await,
             Self::Committed(mut stage, _wait) => {
                 // Its sender is gone where it failed.
                 let _ = stage.wait_for(|stage| *stage == Stage::Committed).await;
             }
         }
+        None
     }
 }
 
@@ -132,45 +143,57 @@ impl Blobs {
         (Copying { id, stage }, sender)
     }
 
-    /// Finds out what `copy` has to do so that `place` has the blob.
-    pub(crate) fn claim(self: &Arc<Self>, place: &Place, digest: Digest, copy: &Copying) -> Claim {
+    /// Finds out what `copy` has to do so that `place` has the blob. Who has waited to bring it alone
+    /// gives up that right here, if it is not used.
+    fn claim(
+        self: &Arc<Self>,
+        place: &Place,
+        digest: Digest,
+        copy: &Copying,
+        alone: Option<Alone>,
+    ) -> Claim {
         let realm = place.realm();
         let refuses = self.refuses(&realm);
         let mut entries = lock(&self.entries);
         let entry = entries.entry((realm.clone(), digest)).or_default();
-        if entry.holders.iter().any(|holder| holder.place.is(place)) {
+        if entry.holders.include(place) {
             return Claim::Present;
         }
-        let committed = entry
-            .holders
-            .iter()
-            .find(|holder| holder.is_committed() || !matches!(realm, Realm::Registry(_)));
+        if let Some(ended) = entry.busy.get(place.location()) {
+            return Claim::Wait(Until::Turn(Arc::clone(ended).notified_owned()));
+        }
+        let committed = match realm {
+            Realm::Registry(_) => entry.holders.committed(),
+            Realm::Folders | Realm::Archive(_) | Realm::Charts => entry.holders.first(),
+        };
+        let committed = committed.cloned();
         // Where mounts are known to work, they need not come one after the other.
         let mounts = committed.is_some() && lock(&self.mounting).contains(&realm);
-        if entry.busy.iter().any(|busy| !mounts || busy.is(place)) {
-            return Claim::Wait(Until::Turn(Arc::clone(&entry.changed).notified_owned()));
+        let alone = alone.or_else(|| Arc::clone(&entry.alone).try_lock_owned().ok());
+        if !mounts && alone.is_none() {
+            return Claim::Wait(Until::Alone(Arc::clone(&entry.alone)));
         }
         if committed.is_none() && !refuses {
-            let copies = entry.holders.iter().filter_map(|holder| holder.copy.as_ref());
-            for other in copies.filter(|copy| copy.is_under_way()) {
+            for other in entry.holders.under_way() {
                 if let Some(wait) = self.waits.begin(copy.id, other.id) {
                     return Claim::Wait(Until::Committed(other.stage.clone(), wait));
                 }
             }
         }
-        // Better than nothing: most registries mount what no manifest names yet.
-        let donor = committed.or(entry.holders.first()).map(|holder| holder.place.clone());
         let is_committed = committed.is_some();
-        entry.busy.push(place.clone());
+        // Better than nothing: most registries mount what no manifest names yet.
+        let donor = committed.or_else(|| entry.holders.first().cloned());
+        entry.busy.insert(place.location().clone(), Arc::default());
         let (blobs, key, place) = (Arc::clone(self), (realm, digest), place.clone());
-        Claim::Turn(Turn { blobs, key, place, donor, is_committed })
+        let alone = alone.filter(|_| !mounts);
+        Claim::Turn(Turn { blobs, key, place, donor, is_committed, alone })
     }
 
     /// A manifest that the place has had before names the blob.
     pub(crate) fn is_there(&self, place: &Place, digest: Digest) {
         let mut entries = lock(&self.entries);
         let entry = entries.entry((place.realm(), digest)).or_default();
-        entry.holders.push(Holder { place: place.clone(), copy: None });
+        entry.holders.add(place.clone(), None);
     }
 
     /// Whether a realm has refused to mount a blob.
@@ -192,7 +215,7 @@ impl Blobs {
     pub(crate) fn forget(&self, place: &Place) {
         lock(&self.manifests).remove(place.location());
         for entry in lock(&self.entries).values_mut() {
-            entry.holders.retain(|holder| !holder.place.is(place));
+            entry.holders.remove(place);
         }
     }
 }
@@ -200,9 +223,8 @@ impl Blobs {
 impl Turn {
     /// The blob is there now.
     pub(crate) fn done(self, copy: &Copying) {
-        let holder = Holder { place: self.place.clone(), copy: Some(copy.clone()) };
         if let Some(entry) = lock(&self.blobs.entries).get_mut(&self.key) {
-            entry.holders.push(holder);
+            entry.holders.add(self.place.clone(), Some(copy.clone()));
         }
     }
 
@@ -223,10 +245,13 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if let Some(entry) = lock(&self.blobs.entries).get_mut(&self.key) {
-            entry.busy.retain(|place| !place.is(&self.place));
-            entry.changed.notify_waiters();
+        if let Some(entry) = lock(&self.blobs.entries).get_mut(&self.key)
+            && let Some(ended) = entry.busy.remove(self.place.location())
+        {
+            ended.notify_waiters();
         }
+        // Who is let in next finds everything done.
+        drop(self.alone.take());
     }
 }
 
@@ -234,3 +259,6 @@ impl Drop for Turn {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,10 @@
 //! Copies everything below a manifest and everything that belongs to it, then sets the tags, then
 //! reads them back.
 
+use std::collections::HashMap;
+
 use futures::future::{join, join_all};
-use oci::{Digest, Manifest, Selector, Tag};
+use oci::{Digest, Location, Manifest, Selector, Tag};
 
 use crate::act::Act;
 use crate::carry::{Carrier, Parts, Root};
@@ -93,14 +95,21 @@ fn settled(walk: &Walk, companions: &Companions, wanting: &[(&Item, &Place)]) ->
 
 /// The places, each with all items that want it there.
 async fn destinations<'a>(walk: &Walk, wanting: &[(&'a Item, &'a Place)]) -> Vec<Destination<'a>> {
-    let mut destinations: Vec<Destination<'a>> = Vec::new();
+    let mut numbers: HashMap<&Location, usize> = HashMap::new();
+    let mut places: Vec<(&'a Place, &'a Item, Vec<&'a Item>)> = Vec::new();
     for (item, place) in wanting {
-        match destinations.iter_mut().find(|destination| destination.place.is(place)) {
-            Some(destination) => destination.items.push(item),
-            None => destinations.push(Destination::new(walk, place, item).await),
+        let number = *numbers.entry(place.location()).or_insert(places.len());
+        match places.get_mut(number) {
+            Some((_, _, others)) => others.push(item),
+            None => places.push((place, item, Vec::new())),
         }
     }
-    destinations
+    let looks = places.into_iter().map(|(place, first, others)| async move {
+        let mut destination = Destination::new(walk, place, first).await;
+        destination.items.extend(others);
+        destination
+    });
+    join_all(looks).await
 }
 
 /// Ends the items of those that could not be brought to their destination.

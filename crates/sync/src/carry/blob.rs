@@ -3,14 +3,14 @@
 
 use std::sync::atomic::Ordering;
 
-use futures::FutureExt;
-use futures::future::{join_all, select_all};
+use futures::future::join_all;
+use futures::stream::{self, StreamExt};
 use oci::Descriptor;
 use tokio::sync::oneshot;
 
 use super::{Carrier, Delivery};
-use crate::blobs::{Claim, Turn};
-use crate::place::{Start, Upload};
+use crate::blobs::{Claimant, Claims, Copying, Turn};
+use crate::place::{Place, Start, Upload};
 use crate::transfer::{self, Sink};
 use crate::{Failure, Way};
 
@@ -24,38 +24,41 @@ pub(super) struct Wanting<'a> {
     pub(super) tell: oneshot::Sender<Result<(), Failure>>,
 }
 
+impl Claimant for Wanting<'_> {
+    fn place(&self) -> &Place {
+        self.to.destination.place
+    }
+
+    fn copying(&self) -> &Copying {
+        &self.to.copying
+    }
+
+    fn has_given_up(&self) -> bool {
+        self.to.has_failed.load(Ordering::Relaxed)
+    }
+}
+
 impl Carrier<'_> {
     /// Sees to it that all who want a blob have it, and tells each of them.
     pub(super) async fn blob(&self, blob: &Descriptor, wanting: Vec<Wanting<'_>>) {
-        let mut wanting = wanting;
-        while !wanting.is_empty() {
-            let (mut turns, mut waits, mut later) = (Vec::new(), Vec::new(), Vec::new());
-            for one in wanting {
-                let place = one.to.destination.place;
-                if one.to.has_failed.load(Ordering::Relaxed) {
-                    continue;
-                }
-                match self.walk.blobs.claim(place, blob.digest, &one.to.copying) {
-                    Claim::Present => {
-                        one.to.destination.has(blob, Way::Present);
-                        let _ = one.tell.send(Ok(()));
-                    }
-                    Claim::Turn(turn) => turns.push((one, turn)),
-                    Claim::Wait(until) => {
-                        waits.push(until.happens().boxed());
-                        later.push(one);
-                    }
-                }
+        let claims = Claims::new(&self.walk.blobs, blob.digest, wanting);
+        let answers = stream::unfold(claims, |mut claims| async move {
+            let answered = claims.next().await?;
+            Some((answered, claims))
+        });
+        answers.for_each_concurrent(None, |answered| self.answered(blob, answered)).await;
+    }
+
+    /// Brings a blob to all whose turn it is; the others have it.
+    async fn answered(&self, blob: &Descriptor, answered: Vec<(Wanting<'_>, Option<Turn>)>) {
+        let mut turns = Vec::new();
+        for (one, turn) in answered {
+            match turn {
+                Some(turn) => turns.push((one, turn)),
+                None => there(blob, one, Way::Present),
             }
-            if turns.is_empty() && !waits.is_empty() {
-                select_all(waits).await;
-            } else {
-                // Nobody waits while they work for others.
-                drop(waits);
-                self.bring(blob, turns).await;
-            }
-            wanting = later;
         }
+        self.bring(blob, turns).await;
     }
 
     /// Brings a blob to all whose turn it is: asked for, taken over, or read once and sent.
@@ -130,6 +133,10 @@ enum Found {
 
 fn arrived(blob: &Descriptor, one: Wanting<'_>, turn: Turn, way: Way) {
     turn.done(&one.to.copying);
+    there(blob, one, way);
+}
+
+fn there(blob: &Descriptor, one: Wanting<'_>, way: Way) {
     one.to.destination.has(blob, way);
     let _ = one.tell.send(Ok(()));
 }
