@@ -137,11 +137,9 @@ impl Client {
                 .config_override(of_action)
                 .send()
         });
-        match answer.await {
-            Ok(answer) => parsed(action, answer.policy_text()),
-            Err(error) if error.is("RepositoryPolicyNotFoundException") => Ok(Seen::Absent),
-            Err(error) => self.unseen(wanted.permission_policy.is_some(), error),
-        }
+        let text = answer.await.map(|answer| answer.policy_text);
+        let is_wanted = wanted.permission_policy.is_some();
+        self.policy(action, text, "RepositoryPolicyNotFoundException", is_wanted)
     }
 
     async fn lifecycle_policy(&self, wanted: &Wanted) -> Result<Seen<Value>, Error> {
@@ -155,20 +153,35 @@ impl Client {
                 .config_override(of_action)
                 .send()
         });
-        match answer.await {
-            Ok(answer) => parsed(action, answer.lifecycle_policy_text()),
-            Err(error) if error.is("LifecyclePolicyNotFoundException") => Ok(Seen::Absent),
-            Err(error) => self.unseen(wanted.lifecycle_policy.is_some(), error),
-        }
+        let text = answer.await.map(|answer| answer.lifecycle_policy_text);
+        let is_wanted = wanted.lifecycle_policy.is_some();
+        self.policy(action, text, "LifecyclePolicyNotFoundException", is_wanted)
     }
 
-    /// A policy that we may not see matters only to whom it must be changed or removed.
-    fn unseen(&self, is_wanted: bool, error: Error) -> Result<Seen<Value>, Error> {
-        if is_wanted || self.options().prune_policies || error.class() != ErrorClass::Denied {
-            return Err(error);
+    /// A policy as AWS answers with it, or with the exception that says there is none. One that we may
+    /// not see matters only where it must be changed or removed.
+    fn policy(
+        &self,
+        action: &Action,
+        text: Result<Option<String>, Error>,
+        absent: &str,
+        is_wanted: bool,
+    ) -> Result<Seen<Value>, Error> {
+        match text {
+            Ok(text) => parsed(action, text.as_deref()),
+            Err(error) if error.is(absent) => Ok(Seen::Absent),
+            Err(error)
+                if is_wanted
+                    || self.options().prune_policies
+                    || error.class() != ErrorClass::Denied =>
+            {
+                Err(error)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a policy that no file has was not looked at");
+                Ok(Seen::Unknown)
+            }
         }
-        tracing::debug!(%error, "a policy that no file has was not looked at");
-        Ok(Seen::Unknown)
     }
 
     async fn resource_tags(
