@@ -72,7 +72,10 @@ struct State {
 #[derive(Default)]
 struct Turnstile {
     line: tokio::sync::Mutex<()>,
-    change: Notify,
+    /// There may be room for the first in line. Nobody else hears of it, who could not make use of it.
+    room: Notify,
+    /// The registry takes requests again, sooner than those were told who wait for its pace.
+    resumed: Notify,
 }
 
 /// The right to make a request; kept until its answer was read.
@@ -120,12 +123,12 @@ impl Gate {
                 Admission::Granted => {
                     return Ok(Permit { gate: Arc::clone(self), lane, begun: now });
                 }
-                Admission::Full => turnstile.change.notified().await,
+                Admission::Full => turnstile.room.notified().await,
                 Admission::NotBefore(then) => {
                     self.bear(then, now)?;
                     tokio::select! {
                         () = tokio::time::sleep_until(then) => {}
-                        () = turnstile.change.notified() => {}
+                        () = turnstile.resumed.notified() => {}
                     }
                 }
             }
@@ -189,9 +192,9 @@ impl Permit {
             state.window(self.lane).good();
             state.pace.accepted(self.begun, now)
         });
-        self.gate.turnstile(self.lane).change.notify_one();
+        self.gate.turnstile(self.lane).room.notify_one();
         if resumed {
-            self.gate.turnstiles.iter().for_each(|turnstile| turnstile.change.notify_waiters());
+            self.gate.turnstiles.iter().for_each(|turnstile| turnstile.resumed.notify_waiters());
         }
     }
 
@@ -212,7 +215,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.gate.change(|state| state.window(self.lane).end());
-        self.gate.turnstile(self.lane).change.notify_one();
+        self.gate.turnstile(self.lane).room.notify_one();
     }
 }
 
@@ -301,6 +304,23 @@ mod tests {
         tokio::time::advance(SECOND).await;
         assert!(gate.try_enter(Lane::Reads).is_none(), "another waits");
         assert!(waits.await.is_ok());
+    }
+
+    /// Who goes on with what was begun waits for the pace alone, and may give up then.
+    #[tokio::test(start_paused = true)]
+    async fn room_is_told_to_the_first_in_line() {
+        let gate = gate(Some(1), Some(1.0));
+        let only = gate.enter(Lane::Reads, false).await.unwrap();
+        let mut goes_on = std::pin::pin!(gate.enter(Lane::Reads, true));
+        let mut first = std::pin::pin!(gate.enter(Lane::Reads, false));
+        assert!(goes_on.as_mut().now_or_never().is_none(), "the pace");
+        assert!(first.as_mut().now_or_never().is_none(), "no room");
+        only.refused(Objection::Overloaded, Some(3600 * SECOND));
+        drop(only);
+        let too_long = |entered: Option<Result<Permit, Failure>>| entered.unwrap().is_err();
+        let waits = goes_on.now_or_never();
+        assert!(waits.is_none(), "it was told nothing new");
+        assert!(too_long(first.now_or_never()));
     }
 
     #[tokio::test(start_paused = true)]
