@@ -83,14 +83,16 @@ impl Token {
 
 /// The tokens that still serve, by the resources they are for.
 #[derive(Default)]
-pub(crate) struct Tokens(Mutex<HashMap<String, Vec<Arc<Token>>>>);
+pub(crate) struct Tokens(Mutex<ByResource>);
+
+type ByResource = HashMap<String, Vec<Arc<Token>>>;
 
 impl Tokens {
     /// A token of this issuer that serves a request with these scopes.
     pub(crate) fn find(&self, issuer: &Issuer, scopes: &Scopes) -> Option<Arc<Token>> {
         let now = Instant::now();
         let tokens = lock(&self.0);
-        let candidates = tokens.get(scopes.resources().next()?)?;
+        let candidates = candidates(&tokens, scopes)?;
         let serves = |token: &&Arc<Token>| {
             token.renew_at > now && token.issuer == *issuer && token.scopes.cover(scopes)
         };
@@ -102,7 +104,10 @@ impl Tokens {
         let mut tokens = lock(&self.0);
         for resource in token.scopes.resources() {
             let those = tokens.entry(resource.to_owned()).or_default();
-            those.retain(|other| other.renew_at > now);
+            // Each time that they have doubled, so that many cost no more each than a few.
+            if those.len().is_power_of_two() {
+                those.retain(|other| other.renew_at > now);
+            }
             those.push(Arc::clone(token));
         }
     }
@@ -116,6 +121,13 @@ impl Tokens {
             }
         }
     }
+}
+
+/// The tokens for the resource that has the fewest of them: a repository from which many mount has one
+/// for each of these.
+fn candidates<'a>(tokens: &'a ByResource, scopes: &Scopes) -> Option<&'a Vec<Arc<Token>>> {
+    let all: Option<Vec<_>> = scopes.resources().map(|resource| tokens.get(resource)).collect();
+    all?.into_iter().min_by_key(|those| those.len())
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -229,6 +241,24 @@ mod tests {
         assert!(Arc::ptr_eq(&tokens.find(&issuer(), &pull).unwrap(), &two));
         tokens.forget(&two);
         assert!(tokens.find(&issuer(), &pull).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_not_looked_for_among_those_of_all_who_mount_from_one_repository() {
+        let scopes = |number| format!("repository:a:pull repository:to{number}:pull,push");
+        let tokens = Tokens::default();
+        let kept: Vec<_> = (0..500).map(|number| token(&scopes(number), 60)).collect();
+        kept.iter().for_each(|token| tokens.keep(token));
+        for (number, token) in kept.iter().enumerate() {
+            let scopes = Scopes::parse(&scopes(number));
+            let found = tokens.find(&issuer(), &scopes).unwrap();
+            assert!(Arc::ptr_eq(&found, token));
+            assert_eq!(candidates(&lock(&tokens.0), &scopes).unwrap().len(), 1);
+        }
+        // What has expired goes when there are twice as many.
+        tokio::time::advance(Duration::from_secs(60)).await;
+        (0..600).for_each(|number| tokens.keep(&self::token(&scopes(number), 60)));
+        assert_eq!(lock(&tokens.0).get("repository:a").map(Vec::len), Some(600));
     }
 
     #[test]
