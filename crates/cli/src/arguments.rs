@@ -26,9 +26,9 @@ pub(crate) use plan::{ApplyArguments, LockArguments, LockFileArguments, PlanArgu
 pub(crate) use referrers::{ReferrersArguments, Switch, which};
 pub(crate) use repositories::{EcrArguments, RepositoriesArguments};
 pub(crate) use run::{
-    CheckArguments, CopyArguments, ListArguments, LoginArguments, OutputFormat, PrefixArguments,
-    RunArguments, RunOutput, Share, SourceLost, SyncArguments, VerifyArguments, positive, share,
-    time,
+    CheckArguments, CopyArguments, CopyingArguments, ListArguments, LoginArguments, OutputFormat,
+    PrefixArguments, RunArguments, RunOutput, Share, SourceLost, SyncArguments, VerifyArguments,
+    positive, share, time,
 };
 pub(crate) use serve::ServeArguments;
 pub(crate) use signature::{SignArguments, VerifySignatureArguments};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ListArguments, LoginArguments, ReferrersArguments, RunArguments, SigningArguments};
+use super::{CopyingArguments, ListArguments, LoginArguments, RunArguments};
 use crate::environment::boolean;
 
 /// Say what `sync` would do, and why
@@ -31,13 +31,7 @@ pub(crate) struct PlanArguments {
     #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) plan_file: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) referrers: ReferrersArguments,
-    #[command(flatten)]
-    pub(crate) signing: SigningArguments,
-    #[command(flatten)]
-    pub(crate) login: LoginArguments,
-    #[command(flatten)]
-    pub(crate) run: RunArguments,
+    pub(crate) copying: CopyingArguments,
 }
 
 /// Carry out a plan, exactly, or nothing of it

@@ -35,13 +35,7 @@ pub(crate) struct SyncArguments {
         default_missing_value = "true", value_parser = boolean, help_heading = None::<&str>)]
     pub(crate) dry_run: Option<bool>,
     #[command(flatten)]
-    pub(crate) referrers: ReferrersArguments,
-    #[command(flatten)]
-    pub(crate) signing: SigningArguments,
-    #[command(flatten)]
-    pub(crate) login: LoginArguments,
-    #[command(flatten)]
-    pub(crate) run: RunArguments,
+    pub(crate) copying: CopyingArguments,
 }
 
 /// Check that the target is what the sync files say
@@ -112,6 +106,14 @@ pub(crate) struct CopyArguments {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = boolean)]
     pub(crate) dry_run: Option<bool>,
+    #[command(flatten)]
+    pub(crate) copying: CopyingArguments,
+}
+
+/// How images are copied, what travels with them, as whom, and what is told of it: the same for every
+/// command that copies or plans to.
+#[derive(Args, Debug)]
+pub(crate) struct CopyingArguments {
     #[command(flatten)]
     pub(crate) referrers: ReferrersArguments,
     #[command(flatten)]

@@ -7,7 +7,7 @@ use clap::Args;
 use schedule::{Cron, Interval};
 use watch::lease::Lease;
 
-use super::{ListArguments, LoginArguments, ReferrersArguments, RunArguments, SigningArguments};
+use super::{CopyingArguments, ListArguments};
 
 /// Go on copying: on a schedule, when sync files change, and when a registry tells of a push
 ///
@@ -48,11 +48,5 @@ pub(crate) struct WatchArguments {
     #[arg(long, value_name = "DIR", help_heading = "The watch")]
     pub(crate) lease_service_account: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) referrers: ReferrersArguments,
-    #[command(flatten)]
-    pub(crate) signing: SigningArguments,
-    #[command(flatten)]
-    pub(crate) login: LoginArguments,
-    #[command(flatten)]
-    pub(crate) run: RunArguments,
+    pub(crate) copying: CopyingArguments,
 }

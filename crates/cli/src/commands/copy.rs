@@ -6,7 +6,7 @@ use report::ExitStatus;
 use sync::Mode;
 
 use super::sync::target_login;
-use crate::arguments::CopyArguments;
+use crate::arguments::{CopyArguments, CopyingArguments};
 use crate::environment;
 use crate::error::CliError;
 use crate::run::{Context, HeldTo, Job, Show};
@@ -20,13 +20,14 @@ pub(crate) async fn execute(
 ) -> Result<ExitStatus, CliError> {
     let dry_run = flag(typed.dry_run, context.environment, environment::DRY_RUN)?;
     let mode = if dry_run { Mode::Plan } else { Mode::Sync };
-    let settings = RunSettings::new(&typed.run, Some(&typed.referrers), None, context.environment)?;
-    let signing = SigningSettings::new(&typed.signing, context.environment)?.of_copy()?;
+    let CopyingArguments { referrers, signing, login, run } = &typed.copying;
+    let settings = RunSettings::new(run, Some(referrers), None, context.environment)?;
+    let signing = SigningSettings::new(signing, context.environment)?.of_copy()?;
     let show = Show::begin(&settings, context)?;
     let mut wanted = single(typed, context.environment)?;
     wanted.signatures.sign = signing.map(|it| sign_with(it, &Logs::default())).transpose()?;
     let wanted = vec![wanted];
-    let login = target_login(&typed.login, context)?;
+    let login = target_login(login, context)?;
     let login_hosts = wiring::target_hosts(&wanted, &[]);
     let peers = Peers { registries: &BTreeMap::new(), login: login.as_ref(), login_hosts };
     let selections = Vec::new();

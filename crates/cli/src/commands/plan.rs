@@ -25,12 +25,6 @@ pub(crate) async fn execute(
     if let Some(file) = &file {
         check_file(file, "plan")?;
     }
-    let list = List {
-        list: &typed.list,
-        login: &typed.login,
-        referrers: Some(&typed.referrers),
-        signing: &typed.signing,
-        run: &typed.run,
-    };
+    let list = List::copying(&typed.list, &typed.copying);
     list.run_and(Mode::Plan, has_code, file.as_deref(), context).await
 }

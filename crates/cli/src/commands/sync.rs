@@ -9,8 +9,8 @@ use sync::{Mode, Shard, TagSelection, Wanted};
 use syncfile::{Defaults, Diagnostics, Input, Loaded, ReadFile, SyncFile};
 
 use crate::arguments::{
-    ListArguments, LoginArguments, ReferrersArguments, RunArguments, SigningArguments,
-    SyncArguments,
+    CopyingArguments, ListArguments, LoginArguments, ReferrersArguments, RunArguments,
+    SigningArguments, SyncArguments,
 };
 use crate::environment;
 use crate::error::CliError;
@@ -29,13 +29,7 @@ pub(crate) async fn execute(
 ) -> Result<ExitStatus, CliError> {
     let dry_run = flag(typed.dry_run, context.environment, environment::DRY_RUN)?;
     let mode = if dry_run { Mode::Plan } else { Mode::Sync };
-    let list = List {
-        list: &typed.list,
-        login: &typed.login,
-        referrers: Some(&typed.referrers),
-        signing: &typed.signing,
-        run: &typed.run,
-    };
+    let list = List::copying(&typed.list, &typed.copying);
     list.run(mode, false, context).await
 }
 
@@ -48,7 +42,13 @@ pub(crate) struct List<'a> {
     pub(crate) run: &'a RunArguments,
 }
 
-impl List<'_> {
+impl<'a> List<'a> {
+    /// A list whose images are copied so.
+    pub(crate) fn copying(list: &'a ListArguments, copying: &'a CopyingArguments) -> Self {
+        let CopyingArguments { referrers, signing, login, run } = copying;
+        Self { list, login, referrers: Some(referrers), signing, run }
+    }
+
     /// Loads the sync files and runs the engine over them.
     pub(crate) async fn run(
         &self,

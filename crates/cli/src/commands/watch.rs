@@ -20,7 +20,7 @@ use watch::lease::{Cluster, Keeper, Lease};
 use watch::{Clock, Halt, Moved, Page, Pages, Prints, Request, Runner, Text, WatchedFile};
 
 use super::sync::{Asked, load, target_login};
-use crate::arguments::WatchArguments;
+use crate::arguments::{CopyingArguments, WatchArguments};
 use crate::error::{CliError, with_causes};
 use crate::run::{Context, HeldTo, Job, Show, Stopped};
 use crate::settings::{ListSettings, RunSettings, SigningSettings, TargetLogin, WatchSettings};
@@ -34,8 +34,8 @@ pub(crate) async fn execute(
     context: &Context<'_>,
 ) -> Result<ExitStatus, CliError> {
     let environment = context.environment;
-    let settings =
-        RunSettings::new(&typed.run, Some(&typed.referrers), Some(&typed.list.ecr), environment)?;
+    let CopyingArguments { referrers, signing, login, run } = &typed.copying;
+    let settings = RunSettings::new(run, Some(referrers), Some(&typed.list.ecr), environment)?;
     // Bars are of one run.
     let settings = RunSettings { progress: false, ..settings };
     Show::begin(&settings, context)?;
@@ -52,8 +52,8 @@ pub(crate) async fn execute(
     let runs = Runs {
         inputs: list.files.iter().cloned().map(Input::Path).collect(),
         list,
-        login: target_login(&typed.login, context)?,
-        signing: SigningSettings::new(&typed.signing, environment)?,
+        login: target_login(login, context)?,
+        signing: SigningSettings::new(signing, environment)?,
         settings,
         context,
         signals,

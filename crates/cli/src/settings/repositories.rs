@@ -82,7 +82,8 @@ mod tests {
         let words = ["image-syncer"].into_iter().chain(line.split_whitespace());
         let typed = Arguments::try_parse_from(words).unwrap().sync;
         let environment: Environment = variables.iter().copied().collect();
-        let settings = EcrSettings::new(Some(&typed.list.ecr), typed.run.concurrency, &environment);
+        let settings =
+            EcrSettings::new(Some(&typed.list.ecr), typed.copying.run.concurrency, &environment);
         (defaults(&typed.list.ecr.repositories, &environment).unwrap(), settings.unwrap())
     }
 
