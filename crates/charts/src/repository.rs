@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes};
 use flate2::read::MultiGzDecoder;
 use http::HeaderValue;
 use http::header::CONTENT_ENCODING;
-use oci::Digest;
+use oci::{Digest, shown_url};
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 use url::Url;
@@ -20,7 +20,7 @@ use crate::chart::{Chart, is_provenance};
 use crate::error::{Error, ErrorKind, Failure};
 use crate::index::{self, Entry, Index};
 use crate::name::ChartName;
-use crate::request::{Requests, shown};
+use crate::request::Requests;
 
 /// A classic chart repository. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ impl ChartRepository {
     pub fn new(url: &Url, client: reqwest::Client, login: Option<Login>) -> Result<Self, Error> {
         let unsupported = |message: &str| {
             Failure::new(ErrorKind::Unsupported, message)
-                .of(format!("chart repository {}", shown(url)))
+                .of(format!("chart repository {}", shown_url(url)))
         };
         if !matches!(url.scheme(), "https" | "http") || url.host().is_none() {
             return Err(unsupported("its URL must begin with `https://` or `http://`"));
@@ -115,7 +115,7 @@ impl ChartRepository {
     /// # Errors
     /// [`Error`]; a chart that is not there is none.
     pub async fn versions(&self, charts: &BTreeSet<ChartName>) -> Result<Index, Error> {
-        let name = shown(&self.requests.repository).trim_end_matches('/').to_owned();
+        let name = shown_url(&self.requests.repository).trim_end_matches('/').to_owned();
         let result = match self.resolve("index.yaml") {
             Ok(url) => self.retried(|| self.read_index(&url, charts, &name)).await,
             Err(failure) => Err(failure),
@@ -136,7 +136,7 @@ impl ChartRepository {
     /// # Errors
     /// [`Error`]; of the kind `Unsupported` where the index names a registry (`oci://`) instead.
     pub async fn fetch(&self, entry: &Entry) -> Result<Chart, Error> {
-        let repository = shown(&self.requests.repository);
+        let repository = shown_url(&self.requests.repository);
         self.fetch_any(entry).await.map_err(|failure| {
             let (chart, version) = (entry.chart(), entry.version());
             failure.of(format!("chart `{chart}` {version} of {}", repository.trim_end_matches('/')))
@@ -171,7 +171,7 @@ impl ChartRepository {
             let result = match self.resolve(url) {
                 Ok(url) => {
                     let result = self.fetch_from(entry, &url).await;
-                    result.map_err(|failure| failure.within(&shown(&url)))
+                    result.map_err(|failure| failure.within(&shown_url(&url)))
                 }
                 Err(failure) => Err(failure),
             };
@@ -310,7 +310,7 @@ impl ChartRepository {
             Err(url::ParseError::RelativeUrlWithoutBase) => {
                 let base = &self.requests.repository;
                 let mut url = base.join(reference).map_err(|_| invalid())?;
-                if base.query().is_some() && crate::request::same_origin(base, &url) {
+                if base.query().is_some() && base.origin() == url.origin() {
                     url.set_query(base.query());
                 }
                 Ok(url)

@@ -8,7 +8,7 @@ use http::header::{ACCEPT_ENCODING, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use oci::Zone;
+use oci::{Astray, shown_url};
 use reqwest::Response;
 use secrecy::ExposeSecret;
 use url::Url;
@@ -38,7 +38,7 @@ impl Requests {
         for _ in 0..=MOST_REDIRECTS {
             guard(&self.repository, &from, &url)?;
             let mut request = self.client.get(url.clone()).header(ACCEPT_ENCODING, encoding);
-            if same_origin(&self.repository, &url) {
+            if self.repository.origin() == url.origin() {
                 request = match &self.login {
                     None => request,
                     Some(Login::Basic { username, password }) => {
@@ -51,7 +51,7 @@ impl Requests {
             let response =
                 answer.map_err(|_| silent(&url))?.map_err(|error| broken(&error, &url))?;
             let status = response.status();
-            tracing::debug!(target: "charts", url = shown(&url), status = status.as_u16(), "answered");
+            tracing::debug!(target: "charts", url = shown_url(&url), status = status.as_u16(), "answered");
             let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
             match location {
                 Some(location) if is_redirect(status) => {
@@ -98,34 +98,16 @@ impl Requests {
 /// Whether a URL that the index of a repository, or a server on the way (`from`), named may be asked
 /// at all.
 fn guard(repository: &Url, from: &Url, url: &Url) -> Result<(), Failure> {
-    let refused = |what: String| Err(Failure::new(ErrorKind::Refused, what));
-    if !matches!(url.scheme(), "https" | "http") {
-        return refused(format!("a `{}:` URL is not read here", url.scheme()));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return refused(format!("the URL `{}` has a user name in it", shown(url)));
-    }
     let was_secure = [repository, from].into_iter().any(|url| url.scheme() == "https");
-    if was_secure && url.scheme() == "http" {
-        return refused(format!("`{}` is not encrypted, and what leads there is", shown(url)));
-    }
-    let (here, there) = (Zone::of_host(repository.host_str()), Zone::of_host(url.host_str()));
-    if repository.host() != url.host() && !here.reaches(there) {
-        return refused(format!("`{}` is an address inside a network, without a name", shown(url)));
-    }
-    Ok(())
-}
-
-pub(crate) fn same_origin(one: &Url, other: &Url) -> bool {
-    one.scheme() == other.scheme()
-        && one.host() == other.host()
-        && one.port_or_known_default() == other.port_or_known_default()
-}
-
-/// A URL as it may be shown: what stands before an `@` or after a `?` may be a secret.
-pub(crate) fn shown(url: &Url) -> String {
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+    let Some(astray) = Astray::find(repository, url, was_secure) else { return Ok(()) };
+    let shown = shown_url(url);
+    let what = match astray {
+        Astray::Scheme => format!("a `{}:` URL is not read here", url.scheme()),
+        Astray::Login => format!("the URL `{shown}` has a user name in it"),
+        Astray::Plain => format!("`{shown}` is not encrypted, and what leads there is"),
+        Astray::Inside => format!("`{shown}` is an address inside a network, without a name"),
+    };
+    Err(Failure::new(ErrorKind::Refused, what))
 }
 
 fn is_redirect(status: StatusCode) -> bool {
@@ -133,7 +115,7 @@ fn is_redirect(status: StatusCode) -> bool {
 }
 
 fn refusal(status: StatusCode, headers: &HeaderMap, url: &Url) -> Failure {
-    let said = format!("`{}` answers {status}", shown(url));
+    let said = format!("`{}` answers {status}", shown_url(url));
     match status.as_u16() {
         404 | 410 => Failure::new(ErrorKind::NotFound, said),
         401 => Failure::new(ErrorKind::Denied, said)

@@ -5,6 +5,7 @@
 //! read from, and only those bytes are ever pushed; the one that is made here is a part of an index
 //! ([`subset`]). Nothing here does I/O.
 
+mod astray;
 mod chart_location;
 mod descriptor;
 mod digest;
@@ -24,6 +25,7 @@ mod tag;
 mod wanted;
 mod zone;
 
+pub use astray::{Astray, shown_url};
 pub use chart_location::ChartLocation;
 pub use descriptor::{DataError, Descriptor};
 pub use digest::{Algorithm, Digest, Hasher, Mismatch, Verifier};
@@ -41,4 +43,3 @@ pub use repository::Repository;
 pub use subset::SubsetError;
 pub use tag::Tag;
 pub use wanted::{Selection, Source, Target};
-pub use zone::Zone;

@@ -1,14 +1,11 @@
-//! [`Zone`]: what part of the network a host lies in, as far as its name says.
-//!
-//! Who answers us may name other servers: redirects, upload locations, token servers, the URLs of an
-//! index. It must not make us knock at addresses inside the network that we run in (server-side
-//! request forgery).
+//! [`Zone`]: what part of the network a host lies in, as far as its name says, so that nobody makes us
+//! knock at addresses inside the network that we run in (server-side request forgery).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What part of the network a host lies in, as far as its name says. Names are not resolved.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Zone {
+pub(crate) enum Zone {
     /// A public address, or a name.
     Open,
     /// A private network's address.
@@ -22,7 +19,7 @@ pub enum Zone {
 
 impl Zone {
     /// The zone of a host as a URL has it; none is as bad as a link-local one.
-    pub fn of_host(host: Option<&str>) -> Self {
+    pub(crate) fn of_host(host: Option<&str>) -> Self {
         let Some(host) = host else { return Self::LinkLocal };
         let name = host.trim_end_matches('.');
         let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
@@ -35,7 +32,7 @@ impl Zone {
     }
 
     /// Whether a server here may send us there: no further inside than it is itself.
-    pub fn reaches(self, to: Self) -> bool {
+    pub(crate) fn reaches(self, to: Self) -> bool {
         match self {
             Self::Open => to == Self::Open,
             Self::Private => matches!(to, Self::Open | Self::Private),

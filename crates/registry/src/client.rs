@@ -135,10 +135,9 @@ fn check(host: &Host, registry: &RegistrySettings) -> Result<(), SettingsError> 
         return Err(SettingsError::Rate { registry: host.clone(), rate });
     }
     match &registry.endpoint {
-        Some(url) if !is_endpoint(url) => Err(SettingsError::Endpoint {
-            registry: host.clone(),
-            endpoint: crate::redirect::shown(url),
-        }),
+        Some(url) if !is_endpoint(url) => {
+            Err(SettingsError::Endpoint { registry: host.clone(), endpoint: oci::shown_url(url) })
+        }
         _ => Ok(()),
     }
 }

@@ -226,8 +226,7 @@ impl Endpoint {
     ) -> Result<Answer, Failure> {
         let base = self.base().await?;
         let permit = self.gate.enter(Lane::Writes, false).await?;
-        let peer =
-            if redirect::same_origin(base, &request.url) { Peer::Registry } else { Peer::Other };
+        let peer = if base.origin() == request.url.origin() { Peer::Registry } else { Peer::Other };
         let Request { method, url, mut headers, access, .. } = request;
         headers.insert(CONTENT_LENGTH, length.into());
         let shown = match peer {
@@ -288,7 +287,7 @@ impl Endpoint {
         let mut url = request.url.clone();
         let mut peer = Peer::Registry;
         for _ in 0..=MOST_REDIRECTS {
-            if !redirect::same_origin(base, &url) {
+            if base.origin() != url.origin() {
                 peer = Peer::Other;
             }
             let mut headers = request.headers.clone();

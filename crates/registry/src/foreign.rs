@@ -96,7 +96,7 @@ impl RepositoryClient {
         let hosts: Vec<String> = layer
             .urls
             .iter()
-            .map(|url| Url::parse(url).map_or_else(|_| "?".to_owned(), |url| redirect::shown(&url)))
+            .map(|url| Url::parse(url).map_or_else(|_| "?".to_owned(), |url| oci::shown_url(&url)))
             .collect();
         format!(
             "reading the foreign layer {} of `{}` from {}",

@@ -232,7 +232,7 @@ async fn greet(endpoint: &Arc<Endpoint>) -> Result<Greeting, Failure> {
     times.sort();
     let header = |name| text(&headers, name).and_then(crate::refusal::clean);
     Ok(Greeting {
-        base: redirect::shown(&base),
+        base: oci::shown_url(&base),
         status: status.as_u16(),
         http: name_of(version),
         api_version: header("docker-distribution-api-version"),

@@ -3,7 +3,7 @@
 //! What a registry answers is not to be believed blindly: it must not turn https into http, and
 //! not make us knock at addresses inside the network that we run in (server-side request forgery).
 
-use oci::Zone;
+use oci::{Astray, shown_url};
 use url::Url;
 
 use crate::error::{ErrorKind, Failure};
@@ -33,38 +33,25 @@ pub(crate) fn realm(registry: &Url, realm: &str) -> Result<Url, Failure> {
     guard(registry, url, registry.scheme() == "https", "the registry's token server is")
 }
 
-/// Whether both are the same server: scheme, host and port.
-pub(crate) fn same_origin(one: &Url, other: &Url) -> bool {
-    one.scheme() == other.scheme()
-        && one.host() == other.host()
-        && one.port_or_known_default() == other.port_or_known_default()
-}
-
-/// A URL as it may be shown: what stands in a query or before an `@` may be a secret.
-pub(crate) fn shown(url: &Url) -> String {
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
-}
-
 fn guard(registry: &Url, mut url: Url, secure: bool, what: &str) -> Result<Url, Failure> {
     url.set_fragment(None);
-    if !matches!(url.scheme(), "https" | "http") {
-        return Err(refused(format!("{what} a `{}:` URL", url.scheme())));
+    match Astray::find(registry, &url, secure) {
+        None => Ok(url),
+        Some(Astray::Scheme) => Err(refused(format!("{what} a `{}:` URL", url.scheme()))),
+        Some(Astray::Login) => Err(refused(format!("{what} a URL with a user name in it"))),
+        Some(Astray::Plain) => Err(refused(format!(
+            "{what} `{}`, which is not encrypted",
+            shown_url(&url)
+        ))
+        .hint(
+            "a proxy in front of the registry probably drops `X-Forwarded-Proto: https`; set it \
+                 there",
+        )),
+        Some(Astray::Inside) => {
+            Err(refused(format!("{what} `{}`, an address inside a network", shown_url(&url)))
+                .hint("give that server a name, and let the registry use it"))
+        }
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(refused(format!("{what} a URL with a user name in it")));
-    }
-    if secure && url.scheme() == "http" {
-        return Err(refused(format!("{what} `{}`, which is not encrypted", shown(&url))).hint(
-            "a proxy in front of the registry probably drops `X-Forwarded-Proto: https`; set it there",
-        ));
-    }
-    let (from, to) = (Zone::of_host(registry.host_str()), Zone::of_host(url.host_str()));
-    if registry.host() != url.host() && !from.reaches(to) {
-        return Err(refused(format!("{what} `{}`, an address inside a network", shown(&url)))
-            .hint("give that server a name, and let the registry use it"));
-    }
-    Ok(url)
 }
 
 fn refused(message: impl Into<String>) -> Failure {
@@ -169,6 +156,7 @@ mod tests {
         }
     }
 
+    /// Who is shown a credential is decided by it.
     #[test]
     fn an_origin_is_scheme_host_and_port() {
         let table = [
@@ -178,13 +166,7 @@ mod tests {
             ("https://a", "https://b", false),
         ];
         for (one, other, same) in table {
-            assert_eq!(same_origin(&url(one), &url(other)), same, "{one} {other}");
+            assert_eq!(url(one).origin() == url(other).origin(), same, "{one} {other}");
         }
-    }
-
-    #[test]
-    fn what_may_be_secret_is_not_shown() {
-        let signed = url("https://user:pass@cdn.example:8443/blob?X-Amz-Signature=abc");
-        assert_eq!(shown(&signed), "https://cdn.example:8443/blob");
     }
 }

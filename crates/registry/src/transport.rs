@@ -18,7 +18,6 @@ use url::Url;
 
 use crate::error::{ErrorKind, Failure, chain_of};
 use crate::gate::MOST_AT_ONCE;
-use crate::redirect;
 use crate::settings::{ClientCertificate, Settings, SettingsError};
 use crate::tls;
 
@@ -126,7 +125,7 @@ impl Transport {
         let pools = if peer == Peer::Registry { &self.registry } else { &self.others };
         let client = if pool == Pool::Small { &pools.small } else { &pools.bulk };
         let Message { method, mut url, mut headers, body } = message;
-        let (shown, server) = (redirect::shown(&url), server_of(&url));
+        let (shown, server) = (oci::shown_url(&url), server_of(&url));
         if self.redirected && peer == Peer::Registry && url.port().is_some() {
             // A port in the URL would win over the endpoint's; see `Endpoint`.
             if let Ok(host) = HeaderValue::from_str(&server) {

@@ -113,7 +113,7 @@ impl Auth {
             Challenge::Basic => Scheme::Basic,
             Challenge::Bearer { realm, service, .. } => {
                 let realm = redirect::realm(base, realm)?;
-                let own = redirect::same_origin(base, &realm);
+                let own = base.origin() == realm.origin();
                 let peer = if own { Peer::Registry } else { Peer::Other };
                 Scheme::Bearer { realm, service: service.clone(), peer }
             }
