@@ -3,6 +3,7 @@
 
 mod model;
 
+use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
 
 use futures::future::{BoxFuture, FutureExt};
@@ -13,21 +14,15 @@ use super::*;
 use crate::Side;
 use crate::place::Places;
 
-/// Opens repositories of two registries.
-struct Opener(Places);
-
-impl Opener {
-    fn new() -> Self {
+/// A repository of a registry that is never asked.
+fn place(name: &str) -> Place {
+    static PLACES: LazyLock<Places> = LazyLock::new(|| {
         let client = || Client::new(Settings::default(), Arc::new(AnonymousEverywhere)).unwrap();
-        Self(Places::new(client(), client(), Arc::default(), false))
-    }
-
-    fn place(&self, name: &str) -> Place {
-        let reference: oci::Reference = format!("{name}:1").parse().unwrap();
-        let target: oci::Target = reference.try_into().unwrap();
-        let place = self.0.open(Side::Target, &target.location).now_or_never().unwrap();
-        place.unwrap()
-    }
+        Places::new(client(), client(), Arc::default(), false)
+    });
+    let reference: oci::Reference = format!("{name}:1").parse().unwrap();
+    let target: oci::Target = reference.try_into().unwrap();
+    PLACES.open(Side::Target, &target.location).now_or_never().unwrap().unwrap()
 }
 
 /// Somebody who wants a blob, and counts how often it is asked.
@@ -76,14 +71,14 @@ impl Many {
 
     /// Each for a copy of its own, or all for one.
     fn new(own_copies: bool) -> Self {
-        let (blobs, asked, opener) = (Arc::<Blobs>::default(), Arc::default(), Opener::new());
+        let (blobs, asked) = (Arc::<Blobs>::default(), Arc::default());
         let (mut wants, mut stages) = (Vec::new(), Vec::new());
         let one = blobs.next_copy();
         for number in 0..Self::COUNT {
             let id = if own_copies { blobs.next_copy() } else { one };
             let (copying, stage) = blobs.copying(id);
             stages.push(stage);
-            let place = opener.place(&format!("m.example/app{number}"));
+            let place = place(&format!("m.example/app{number}"));
             let (asked, has_given_up) = (Arc::clone(&asked), Arc::default());
             wants.push(Wants { place, copying, asked, has_given_up });
         }

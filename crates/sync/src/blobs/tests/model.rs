@@ -89,10 +89,10 @@ fn digest(blob: usize) -> Digest {
 
 impl Model {
     fn new() -> Self {
-        let (blobs, opener) = (Arc::<Blobs>::default(), Opener::new());
+        let blobs = Arc::<Blobs>::default();
         // Two thirds of them are in one registry.
         let host = |number| if number % 3 == 2 { "two.example" } else { "one.example" };
-        let places = (0..PLACES).map(|number| opener.place(&format!("{}/{number}", host(number))));
+        let places = (0..PLACES).map(|number| place(&format!("{}/{number}", host(number))));
         let copies = (0..COPIES).map(|_| {
             let (copying, stage) = blobs.copying(blobs.next_copy());
             (copying, Some(stage))
