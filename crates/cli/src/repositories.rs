@@ -1,17 +1,18 @@
 //! Joins the crate `ecr` to a run: repositories are made what the sync file says before anything is
 //! pushed to them, and reports say what became of each.
 
+mod settle;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use credentials::aws::{Identity, IdentitySettings};
-use ecr::{Applied, Client, Difference, Incomplete, Observed, Wanted};
+use ecr::{Client, Observed, Wanted};
 use futures::StreamExt;
 use oci::{EcrRegistry, Host, Location};
 use report::{RepositoryOutcome, RepositoryReport};
-use sync::{Class, Failure, Mode, Side, Stop, Witness};
+use sync::{Class, Failure, Mode, Stop, Witness};
 use syncfile::{Auth, EcrRepository, Encryption, Mutability, RegistryEntry, SyncFile};
 use tokio::time::Instant;
 
@@ -19,6 +20,7 @@ use crate::error::CliError;
 use crate::repository_acts;
 use crate::settings::EcrSettings;
 use crate::wiring::{aws_identity, origin};
+use settle::{again, blob_mounting, end, failed, failure_of, report, settle};
 
 /// What was done before the walk.
 #[derive(Default)]
@@ -196,16 +198,6 @@ impl Reconciliation<'_> {
     }
 }
 
-/// Ends a repository with a failure. The deadline, a rate limit or a stop before its turn puts it off.
-fn end(report: &mut RepositoryReport, failure: Failure) {
-    report.outcome = match failure.class {
-        Class::RateLimited | Class::Deadline => RepositoryOutcome::Deferred,
-        Class::Interrupted if report.changes.is_empty() => RepositoryOutcome::Deferred,
-        _ => RepositoryOutcome::Failed,
-    };
-    report.failure = Some(failure);
-}
-
 fn note<'r>(reports: impl IntoIterator<Item = &'r RepositoryReport>, has_failed: &AtomicBool) {
     let is_ill = |report: &RepositoryReport| {
         report.failure.is_some() || report.outcome == RepositoryOutcome::Drift
@@ -239,145 +231,6 @@ fn by_registry(repositories: &[EcrRepository]) -> Vec<(EcrRegistry, Vec<&EcrRepo
     registries
 }
 
-/// What becomes of a repository that was looked at.
-async fn settle(
-    client: &Client,
-    wanted: &Wanted,
-    found: Option<&Observed>,
-    mode: Mode,
-    witness: Option<&Arc<dyn Witness>>,
-    report: &mut RepositoryReport,
-) {
-    let Difference { changes, mut notes, .. } =
-        ecr::diff(wanted, found, client.options().prune_policies);
-    report.changes = changes.iter().map(ToString::to_string).collect();
-    report.outcome = match (changes.is_empty(), found) {
-        (true, _) => RepositoryOutcome::UpToDate,
-        (false, None) => RepositoryOutcome::WouldCreate,
-        (false, Some(_)) => RepositoryOutcome::WouldUpdate,
-    };
-    if mode == Mode::Sync && !changes.is_empty() {
-        let _room = match repository_acts::begin(witness, changes.len()).await {
-            Ok(room) => room,
-            Err(failure) => return end(report, failure),
-        };
-        let (applied, error) = match client.writer().apply(wanted, &changes).await {
-            Ok(applied) => (applied, None),
-            Err(Incomplete { applied, error }) => (applied, Some(error)),
-        };
-        did(report, &applied);
-        if let Err(failure) = repository_acts::done(witness, report, report.changes.clone()).await {
-            end(report, failure);
-        }
-        notes.extend(applied.notes);
-        if let Some(error) = error {
-            end(report, failure_of(&error));
-        }
-    }
-    if report.failure.is_none() && notes.iter().any(ecr::Note::is_unmet) {
-        report.outcome = RepositoryOutcome::Drift;
-    }
-    report.notes = notes.iter().map(ToString::to_string).collect();
-}
-
-fn did(report: &mut RepositoryReport, applied: &Applied) {
-    report.changes = applied.changes.iter().map(ToString::to_string).collect();
-    report.policies = applied.policies();
-    report.outcome = match (applied.is_created(), applied.changes.is_empty()) {
-        (true, _) => RepositoryOutcome::Created,
-        (false, false) => RepositoryOutcome::Updated,
-        (false, true) => RepositoryOutcome::UpToDate,
-    };
-}
-
-/// The one setting of a whole registry, where a repository wants it.
-async fn blob_mounting(
-    client: &Client,
-    wanted: &[Wanted],
-    mode: Mode,
-    witness: Option<&Arc<dyn Witness>>,
-) -> Option<RepositoryReport> {
-    // That they agree was checked with the file.
-    let enabled = ecr::wanted_blob_mounting(wanted).ok()??;
-    let started = Instant::now();
-    let mut report = RepositoryReport {
-        name: client.registry().host().to_string(),
-        origin: None,
-        outcome: RepositoryOutcome::UpToDate,
-        changes: Vec::new(),
-        policies: 0,
-        notes: Vec::new(),
-        failure: None,
-        duration: Duration::ZERO,
-    };
-    match client.blob_mounting(enabled).await {
-        Ok(None) => {}
-        Ok(Some(change)) => {
-            report.changes.push(change.to_string());
-            report.outcome = RepositoryOutcome::WouldUpdate;
-            if mode == Mode::Sync {
-                let changed = change_blob_mounting(client, change, witness, &mut report).await;
-                changed.unwrap_or_else(|failure| end(&mut report, failure));
-            }
-        }
-        Err(error) => end(&mut report, failure_of(&error)),
-    }
-    repository_acts::ended(witness, &mut report).await;
-    report.duration = started.elapsed();
-    Some(report)
-}
-
-async fn change_blob_mounting(
-    client: &Client,
-    change: ecr::BlobMounting,
-    witness: Option<&Arc<dyn Witness>>,
-    report: &mut RepositoryReport,
-) -> Result<(), Failure> {
-    let _room = repository_acts::begin(witness, 1).await?;
-    let applied = client.writer().apply_blob_mounting(change).await;
-    applied.map_err(|error| failure_of(&error))?;
-    report.outcome = RepositoryOutcome::Updated;
-    repository_acts::done(witness, report, report.changes.clone()).await
-}
-
-/// A report of which nothing is known yet: a failure, if it stays so.
-fn report(repository: &EcrRepository, duration: Duration) -> RepositoryReport {
-    RepositoryReport {
-        name: repository.location().to_string(),
-        origin: Some(origin(&repository.origin)),
-        outcome: RepositoryOutcome::Failed,
-        changes: Vec::new(),
-        policies: 0,
-        notes: Vec::new(),
-        failure: None,
-        duration,
-    }
-}
-
-fn failure_of(error: &ecr::Error) -> Failure {
-    let class = match error.class() {
-        ecr::ErrorClass::Denied => Class::Denied,
-        ecr::ErrorClass::Throttled => Class::RateLimited,
-        ecr::ErrorClass::Failed => Class::Server,
-    };
-    Failure { hint: error.hint().map(str::to_owned), ..failed(class, error.to_string()) }
-}
-
-fn failed(class: Class, message: impl Into<String>) -> Failure {
-    Failure {
-        side: Side::Target,
-        class,
-        message: message.into(),
-        hint: None,
-        temporary: false,
-        content_unknown: false,
-    }
-}
-
-fn again(failure: Failure) -> Failure {
-    Failure { hint: Some("run again: what is done is not done twice".to_owned()), ..failure }
-}
-
 fn wanted(repository: &EcrRepository) -> Wanted {
     let settings = &repository.settings;
     Wanted {
@@ -403,12 +256,13 @@ fn wanted(repository: &EcrRepository) -> Wanted {
 
 #[cfg(test)]
 mod tests {
-    use ecr::{Change, PolicyKind};
+    use std::time::Duration;
+
     use syncfile::RepositorySettings;
 
     use super::*;
 
-    fn repository(account: &str, name: &str) -> EcrRepository {
+    pub(super) fn repository(account: &str, name: &str) -> EcrRepository {
         EcrRepository {
             registry: EcrRegistry::new(account, "eu-west-1").unwrap(),
             name: name.parse().unwrap(),
@@ -469,34 +323,6 @@ mod tests {
                 assert_eq!(report.failure.as_ref().map(|failure| failure.class), Some(class));
                 assert_eq!(reconciled.blocked[&repository.location()].class, class);
             }
-        }
-    }
-
-    #[test]
-    fn what_was_done_is_what_is_told() {
-        let create = Change::Create {
-            mutability: None,
-            scan_on_push: None,
-            encryption: None,
-            resource_tags: BTreeMap::new(),
-        };
-        let policy = Change::PutPolicy {
-            policy: PolicyKind::Lifecycle,
-            from: None,
-            to: serde_json::Value::Null,
-            diff: Vec::new(),
-        };
-        for (changes, outcome, policies) in [
-            (vec![], RepositoryOutcome::UpToDate, 0),
-            (vec![policy.clone()], RepositoryOutcome::Updated, 1),
-            (vec![create, policy], RepositoryOutcome::Created, 1),
-        ] {
-            let mut told = report(&repository("111111111111", "a"), Duration::ZERO);
-            told.changes = vec!["foreseen".into(); 9];
-            let count = changes.len();
-            did(&mut told, &Applied { changes, notes: Vec::new() });
-            assert_eq!((told.outcome, told.policies), (outcome, policies));
-            assert_eq!(told.changes.len(), count);
         }
     }
 }

@@ -15,6 +15,7 @@ mod tail;
 mod tests;
 mod verdict;
 mod verify;
+mod walk;
 mod writer;
 
 pub use head::{HEAD_TYPE, Head};
