@@ -1,10 +1,10 @@
-//! Who follows a run besides the terminal: the audit log, metrics, the times of what happens, and those who
-//! get notices.
+//! Who follows a run besides the terminal, from its one begin to its one end: the audit log, metrics, and
+//! those who get notices.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use report::{Document, ExitStatus, RunFacts, RunMetrics, RunPlan, Timeline};
+use report::{Document, ExitStatus, RunFacts, RunMetrics, RunPlan};
 use sync::{Listener, Mode, RunReport, TagSelection, Wanted, Witness};
 use syncfile::{EcrRepository, Notice};
 
@@ -19,6 +19,8 @@ use crate::wiring::{self, Clients, Peers};
 /// What they are told at the beginning.
 pub(crate) struct Beginning<'a> {
     pub(crate) id: &'a str,
+    /// What the run is called.
+    pub(crate) command: &'static str,
     pub(crate) mode: Mode,
     pub(crate) wanted: &'a [Wanted],
     pub(crate) selections: &'a [TagSelection],
@@ -31,10 +33,8 @@ pub(crate) struct Beginning<'a> {
 pub(crate) struct Observers<'a> {
     settings: &'a RunSettings,
     context: &'a Context<'a>,
-    mode: Mode,
     notices: Notices,
     counted: RunMetrics,
-    timeline: Arc<Timeline>,
     audit: Option<Audit<'a>>,
 }
 
@@ -48,18 +48,19 @@ impl<'a> Observers<'a> {
         settings: &'a RunSettings,
         context: &'a Context<'a>,
     ) -> Result<Self, CliError> {
-        let Beginning { id, mode, wanted, selections, repositories, notices, clients } = *beginning;
+        let Beginning { id, command, mode, wanted, selections, repositories, notices, clients } =
+            *beginning;
         let notices = Notices::new(notices, context.environment)?;
         let counted = context.metrics.begin(RunPlan {
-            mode: mode.into(),
+            command,
+            writes: mode == Mode::Sync,
             groups: beginning.groups(),
             registries: wiring::live_registries(clients),
         });
         let files = files(wanted, selections, repositories);
         let files = files.iter().map(String::as_str).collect();
-        let audit = Audit::begin(&settings.audit, id, mode_name(mode), files, context).await?;
-        let timeline = Arc::new(Timeline::starting_now());
-        Ok(Self { settings, context, mode, notices, counted, timeline, audit })
+        let audit = Audit::begin(&settings.audit, id, command, files, context).await?;
+        Ok(Self { settings, context, notices, counted, audit })
     }
 
     /// Who has each act on record before it is told.
@@ -67,27 +68,24 @@ impl<'a> Observers<'a> {
         self.audit.as_ref().map(Audit::witness)
     }
 
-    /// Those who hear what happens.
-    pub(crate) fn listeners(&self) -> [Arc<dyn Listener>; 2] {
-        [Arc::clone(&self.timeline) as Arc<dyn Listener>, Arc::new(self.counted.clone())]
+    /// Who counts what happens.
+    pub(crate) fn counted(&self) -> Arc<dyn Listener> {
+        Arc::new(self.counted.clone())
     }
 
     /// Tells them what became of the run, and returns the report of it and how it ends: not well where the
     /// audit log has no proper end.
     pub(crate) async fn end(
         self,
-        facts: &mut RunFacts,
+        facts: &RunFacts,
         report: &RunReport,
         mut status: ExitStatus,
         clients: &Clients,
-        peers: &Peers<'_>,
+        pushes: Option<&Peers<'_>>,
     ) -> (Document, ExitStatus) {
-        let Self { settings, context, mode, notices, counted, timeline, audit } = self;
-        facts.timings = timeline.timings(report);
+        let Self { settings, context, notices, counted, audit } = self;
         let mut document = Document::new(facts, report, status);
         if let Some(audit) = audit {
-            // A run that writes nothing pushes nothing.
-            let pushes = (mode == Mode::Sync).then_some(peers);
             let audited = audit.end(audit::outcomes(&document), status, pushes, context).await;
             if audited != status {
                 status = audited;
@@ -125,13 +123,4 @@ fn files(
     let of_images = wanted.chain(selected).map(|origin| origin.file.clone());
     let of_repositories = repositories.iter().map(|one| one.origin.file.display().to_string());
     of_images.chain(of_repositories).collect()
-}
-
-/// What a run is called in its audit log.
-fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Sync => "sync",
-        Mode::Plan => "plan",
-        Mode::Verify => "verify",
-    }
 }

@@ -1,37 +1,33 @@
 //! One run of the engine, from its wanted items to its report: what `sync`, `plan`, `verify` and
-//! `copy` share.
+//! `copy` share. Its walks are in `run/walks.rs`.
+
+mod walks;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use indicatif::ProgressDrawTarget;
-use jiff::Timestamp;
 use report::{
-    Document, ExitStatus, Lines, Metrics, PlanDocument, PlanFacts, Progress, Rules, RunFacts,
-    Signal,
+    Document, ExitStatus, Lines, Metrics, PlanDocument, PlanFacts, Progress, RunFacts, Signal,
 };
-use sync::{
-    Engine, Event, Fence, Listener, Listeners, Locks, Mode, Options, RunReport, Stop, TagSelection,
-    Wanted,
-};
+use sync::{Event, Fence, Listener, Locks, Mode, RunReport, Stop, TagSelection, Wanted};
 use syncfile::EcrRepository;
 use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use walks::walk_once;
+pub(crate) use walks::{Run, Walk, Walked};
+
 use crate::arguments::{LogFormat, LoggingArguments};
-use crate::charts;
 use crate::environment::Environment;
 use crate::error::CliError;
 use crate::logging::RUN_SPAN;
 use crate::metrics;
-use crate::observers::{Beginning, Observers};
-use crate::repositories::Reconciliation;
 use crate::settings::{self, RunSettings};
 use crate::signals::Signals;
-use crate::signatures;
 use crate::terminal::Terminal;
-use crate::wiring::{self, Clients, Limits, Peers};
+use crate::wiring::Peers;
 
 /// What every command has at hand.
 pub(crate) struct Context<'a> {
@@ -108,6 +104,16 @@ pub(crate) struct HeldTo {
 }
 
 impl Job<'_> {
+    /// What it is called in metrics and in the audit log.
+    fn command(&self) -> &'static str {
+        match self.mode {
+            Mode::Sync if self.held.fence.is_some() => "apply",
+            Mode::Sync => "sync",
+            Mode::Plan => "plan",
+            Mode::Verify => "verify",
+        }
+    }
+
     /// Makes the run, which signals and its deadline stop, and tells what became of it.
     ///
     /// # Errors
@@ -124,13 +130,25 @@ impl Job<'_> {
     /// # Errors
     /// What keeps it from running.
     pub(crate) async fn end(self, context: &Context<'_>) -> Result<Ended, CliError> {
+        self.end_by(context, walk_once).await
+    }
+
+    /// The same for a run that is made in a way of its own.
+    ///
+    /// # Errors
+    /// What keeps it from running.
+    pub(crate) async fn end_by<T>(
+        self,
+        context: &Context<'_>,
+        way: impl AsyncFnOnce(Run<'_>, Walk) -> T,
+    ) -> Result<T, CliError> {
         let deadline = self.settings.deadline.map(|time| Instant::now() + time);
         let stop = Stop::default();
         let signals = Signals::stopping(stop.clone(), deadline)
             .map_err(|error| CliError::failed(format!("cannot listen for signals: {error}")))?;
         let stopped = Stopped { stop: &stop, deadline, by: &|| signals.first() };
         let _serving = metrics::begin(&self.settings.metrics, &context.metrics).await?;
-        self.run_until(&stopped, context).await
+        self.run_by(&stopped, context, way).await
     }
 
     /// Makes the run, which has an id of its own in everything that it logs.
@@ -142,112 +160,23 @@ impl Job<'_> {
         stopped: &Stopped<'_>,
         context: &Context<'_>,
     ) -> Result<Ended, CliError> {
-        let id = Uuid::now_v7().to_string();
-        let span = tracing::error_span!(target: RUN_SPAN, "run", id);
-        // On the heap: what is in it is deeper than what the compiler looks through.
-        Box::pin(self.run_as(id, stopped, context)).instrument(span).await
+        self.run_by(stopped, context, walk_once).await
     }
 
-    async fn run_as(
+    async fn run_by<T>(
         self,
-        id: String,
         stopped: &Stopped<'_>,
         context: &Context<'_>,
-    ) -> Result<Ended, CliError> {
-        let Self {
-            mode,
-            wanted,
-            selections,
-            repositories,
-            notices,
-            peers,
-            pending_has_code,
-            settings,
-            show,
-            held,
-        } = self;
-        let stop = stopped.stop;
-        tracing::debug!(%id, ?mode, "run begins");
-        let limits = Limits { concurrency: settings.concurrency, deadline: stopped.deadline };
-        let clients = Clients::new(&peers, mode == Mode::Sync, limits, context.environment)?;
-        let beginning = Beginning {
-            id: &id,
-            mode,
-            wanted: &wanted,
-            selections: &selections,
-            repositories,
-            notices,
-            clients: &clients,
+        way: impl AsyncFnOnce(Run<'_>, Walk) -> T,
+    ) -> Result<T, CliError> {
+        let id = Uuid::now_v7().to_string();
+        let span = tracing::error_span!(target: RUN_SPAN, "run", id);
+        let run = async {
+            let (run, walk) = Run::begin(self, id, stopped, context).await?;
+            Ok(way(run, walk).await)
         };
-        let observers = Observers::begin(&beginning, settings, context).await?;
-        let witness = observers.witness();
-        let asked = || {
-            let wanted = wanted.iter().map(|one| (&one.signatures, one.origin.as_ref()));
-            wanted.chain(selections.iter().map(|one| (&one.signatures, one.origin.as_ref())))
-        };
-        let keys = signatures::keys(asked().map(|(asked, _)| asked), context.environment);
-        let provenance = signatures::provenance(asked());
-        let charts = charts::of(&wanted, &selections);
-        let charts = charts::repositories(charts, &clients.web, &clients.credentials).await;
-        let started_at = Timestamp::now();
-        let reconciled = Reconciliation {
-            registries: peers.registries,
-            settings: &settings.ecr,
-            mode,
-            fail_fast: settings.fail_fast,
-            witness: witness.as_ref(),
-            stop,
-        };
-        let reconciled = reconciled.of(repositories).await;
-        let defaults = Options::default();
-        let options = Options {
-            mode,
-            concurrency: settings.concurrency.unwrap_or(defaults.concurrency),
-            copies: settings.concurrency.unwrap_or(defaults.copies),
-            fail_fast: settings.fail_fast,
-            referrers: settings.referrers.clone(),
-            late_referrers: settings.late_referrers,
-            foreign_layers: settings.foreign_layers,
-            keys,
-            provenance,
-            charts: Arc::new(charts),
-            failed_before: reconciled.has_failed,
-            blocked: reconciled.blocked,
-            witness,
-            locks: held.locks,
-            foresees: held.foresees,
-            fence: held.fence,
-            ..defaults
-        };
-        let (source, target) = (clients.source.clone(), clients.target.clone());
-        let listeners = std::iter::once(show.listener()).chain(observers.listeners());
-        let listeners = Listeners(listeners.collect());
-        let engine = Engine::new(source, target, options, Arc::new(listeners));
-        let report = engine.run_selecting(wanted, selections, stop).await;
-        show.end();
-
-        let rules = Rules {
-            mode,
-            source_lost: settings.source_lost,
-            pending_has_code,
-            signal: (stopped.by)(),
-        };
-        let repositories = reconciled.reports;
-        let status = ExitStatus::of(&report, &repositories, &rules);
-        let mut facts = RunFacts {
-            id,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            mode,
-            started_at,
-            finished_at: Timestamp::now(),
-            registries: wiring::registries(&clients, (mode == Mode::Plan).then_some(&report)),
-            repositories,
-            source_lost: settings.source_lost,
-            timings: Vec::new(),
-        };
-        let ended = observers.end(&mut facts, &report, status, &clients, &peers).await;
-        let (document, status) = ended;
-        Ok(Ended { document, report, facts, status, signal: rules.signal })
+        // On the heap: what is in it is deeper than what the compiler looks through.
+        Box::pin(run).instrument(span).await
     }
 }
 
@@ -266,8 +195,6 @@ pub(crate) struct Ended {
     pub(crate) report: RunReport,
     pub(crate) facts: RunFacts,
     pub(crate) status: ExitStatus,
-    /// The signal that stopped it, if one did.
-    pub(crate) signal: Option<Signal>,
 }
 
 impl Ended {

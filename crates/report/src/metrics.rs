@@ -21,8 +21,8 @@ pub use exposition::Exposition;
 pub use groups::{group, groups_of};
 pub use run::RunMetrics;
 
+use crate::RegistryUse;
 use crate::notices::NoticeReport;
-use crate::{Mode, RegistryUse};
 use families::{Families, GroupLabels, NoticeLabels};
 use groups::Bounded;
 use run::Run;
@@ -32,8 +32,10 @@ pub type RegistryUses = Box<dyn Fn() -> Vec<RegistryUse> + Send + Sync>;
 
 /// How a run is counted.
 pub struct RunPlan {
-    /// What it does with what it decides.
-    pub mode: Mode,
+    /// The command that made it, the value of the label `mode`.
+    pub command: &'static str,
+    /// Whether it does what it decides; else it looks only.
+    pub writes: bool,
     /// The groups of its items ([`groups_of`]), whose time of the last success is there from the start.
     pub groups: Vec<String>,
     /// What is asked of registries, live.
@@ -66,7 +68,7 @@ impl Metrics {
     /// A listener for one run; [`RunMetrics::end`] tells it how the run ended.
     pub fn begin(&self, plan: RunPlan) -> RunMetrics {
         let shared = &self.0;
-        if plan.mode == Mode::Sync {
+        if plan.writes {
             for group in &plan.groups {
                 let group = shared.groups.name(group);
                 // Made with 0, unless it is there.

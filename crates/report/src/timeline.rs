@@ -29,9 +29,9 @@ struct Moments {
 }
 
 impl Timeline {
-    /// A timeline of a run that begins now.
-    pub fn starting_now() -> Self {
-        Self { began: Instant::now(), items: Mutex::default() }
+    /// A timeline of a run that began then.
+    pub fn since(began: Instant) -> Self {
+        Self { began, items: Mutex::default() }
     }
 
     /// What was noted of each item of the report, in its order; none of an item that never had its turn.
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn each_item_has_its_own_times() {
         let report = sample::report();
-        let timeline = Timeline::starting_now();
+        let timeline = Timeline::since(Instant::now());
         let after =
             |milliseconds, event| timeline.note(&event, Duration::from_millis(milliseconds));
         let wanted = |number: usize| match &report.items[number].wanted {

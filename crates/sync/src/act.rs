@@ -236,7 +236,7 @@ impl Act {
 
     /// That an item did not end as it was wanted to, and that this is for the record: what was refused,
     /// left alone, or failed. What was only put off is not, nor is what is as wanted.
-    pub(crate) fn of_end(report: &ItemReport) -> Option<Self> {
+    pub fn of_end(report: &ItemReport) -> Option<Self> {
         let (kind, decision) = match report.outcome {
             Outcome::Refused => (ActKind::Refused, "refuse"),
             Outcome::Drift => (ActKind::DriftLeftAlone, "drift"),

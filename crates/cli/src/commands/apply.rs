@@ -1,25 +1,29 @@
 //! `apply`: carries out a plan, exactly, or nothing of it.
 //!
-//! First everything is looked at anew, by digest: a run that plans, of what the plan wants. Where the
-//! world has moved, that is the end of it. Then the engine copies, fenced in by the plan.
+//! It is one run of two walks. First everything is looked at anew, by digest: a walk that plans, of what the
+//! plan wants. Where the world has moved, that is the end of it (`moved.rs`). Then the engine copies, fenced
+//! in by the plan.
+
+mod moved;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use oci::{Digest, Reference, Selection, Source, Target};
-use report::{Document, ExitStatus, PlanDocument, PlanError, PlanItem, Rules};
+use report::{ExitStatus, PlanDocument, PlanError, PlanItem};
 use sync::{
-    Class, Failure, Fence, Foreseen, ItemReport, Mode, Moved, Outcome, Planned, RunReport, Side,
-    TagSelection, Wanted, compare,
+    Class, Failure, Fence, Foreseen, ItemReport, Mode, Outcome, Planned, RunReport, Side,
+    TagSelection, Wanted,
 };
 
 use super::sync::{Asked, ask, peers, target_login};
 use crate::arguments::ApplyArguments;
 use crate::error::CliError;
 use crate::locks;
-use crate::run::{Context, Ended, HeldTo, Job, Show};
-use crate::settings::{RunSettings, SigningSettings, files, list_of, run_of};
+use crate::run::{Context, Ended, HeldTo, Job, Run, Show, Walk, Walked};
+use crate::settings::{SigningSettings, files, list_of, run_of};
+use moved::HasMoved;
 
 pub(crate) async fn execute(
     typed: &ApplyArguments,
@@ -42,32 +46,56 @@ pub(crate) async fn execute(
     let foreseen =
         items.iter().filter_map(|item| Some((item.wanted.target.clone(), item.foreseen.clone()?)));
     let fence = Arc::new(Fence::new(foreseen));
-    // Of the look before, nobody but who applies is told.
-    let job = |mode, wanted, show| Job {
-        mode,
-        wanted,
+    let job = Job {
+        mode: Mode::Sync,
+        wanted: items.iter().map(|item| item.wanted.clone()).collect(),
         selections: Vec::new(),
         repositories: &asked.sync_file.repositories,
-        notices: if mode == Mode::Sync { asked.sync_file.notices.as_slice() } else { &[] },
-        peers: peers(&asked.sync_file, login.as_ref(), login_hosts.clone()),
+        notices: &asked.sync_file.notices,
+        peers: peers(&asked.sync_file, login.as_ref(), login_hosts),
         pending_has_code: false,
         settings: &settings,
         show,
-        held: HeldTo { fence: Some(Arc::clone(&fence)), ..HeldTo::default() },
+        held: HeldTo { fence: Some(fence), ..HeldTo::default() },
     };
-    let wanted = items.iter().map(|item| item.wanted.clone()).collect();
-    let seen = job(Mode::Plan, wanted, Show::Nothing).end(context).await?;
-    if seen.report.interrupted {
-        seen.tell(&settings, context)?;
-        return Ok(seen.status);
+    let carried_out = async |run: Run<'_>, walk: Walk| carry_out(&plan, &items, run, walk).await;
+    let (ended, moved) = job.end_by(context, carried_out).await?;
+    ended.tell(&settings, context)?;
+    match moved {
+        None => Ok(ended.status),
+        Some(moved) => Err(moved.error().with_status(ended.status)),
     }
-    stop_where_moved(&plan, &items, &seen, &settings, context)?;
+}
+
+/// Looks, and then does what is planned. Where the world has moved, that is returned, and nothing was done.
+async fn carry_out(
+    plan: &PlanDocument,
+    items: &[Item],
+    run: Run<'_>,
+    walk: Walk,
+) -> (Ended, Option<HasMoved>) {
+    let Walk { mode, wanted, selections, show, held } = walk;
+    let look = Walk {
+        mode: Mode::Plan,
+        wanted,
+        selections: Vec::new(),
+        show: Show::Nothing,
+        held: held.clone(),
+    };
+    let mut seen = run.walk(look).await;
+    let is_stopped = seen.report.interrupted;
+    let moved = if is_stopped { None } else { HasMoved::since(plan, items, &mut seen) };
+    if moved.is_some() || is_stopped {
+        moved::leave_undone(&mut seen, run.witness().as_ref()).await;
+        let status = moved.as_ref().map_or_else(|| run.status(&seen), HasMoved::status);
+        return (run.end(seen, status).await, moved);
+    }
     let to_do = items.iter().filter(|item| item.planned != Planned::Left);
     let wanted = to_do.map(|item| item.wanted.clone()).collect();
-    let done = job(Mode::Sync, wanted, show).end(context).await?;
-    let done = with_left(done, &items, &seen.report, &settings);
-    done.tell(&settings, context)?;
-    Ok(done.status)
+    let done = run.walk(Walk { mode, wanted, selections, show, held }).await;
+    let all = with_left(done, items, seen.report);
+    let status = run.status(&all);
+    (run.end(all, status).await, None)
 }
 
 /// Whether it is about a tag, not about tags that could not be selected.
@@ -211,98 +239,17 @@ fn pinned(source: Source, digest: Option<Digest>) -> Source {
     }
 }
 
-/// Compares the plan with what was seen. Where they differ, everything that differs is told.
-fn stop_where_moved(
-    plan: &PlanDocument,
-    items: &[Item],
-    seen: &Ended,
-    settings: &RunSettings,
-    context: &Context<'_>,
-) -> Result<(), CliError> {
-    let (mut problems, mut statuses) = (Vec::new(), Vec::new());
-    for (item, report) in items.iter().zip(&seen.report.items) {
-        if let Some(moved) = compare(item.planned, report) {
-            let (problem, status) = tell(moved, report);
-            problems.push(format!("{}: {problem}", item.wanted.target));
-            statuses.push(status);
-        }
-    }
-    for planned in &plan.repositories {
-        let now = seen.facts.repositories.iter().find(|one| one.name == planned.name);
-        let problem = match now {
-            None => Some("the sync file does not ask for it".to_owned()),
-            Some(now) => match &now.failure {
-                Some(failure) => Some(failure.to_string()),
-                None if now.changes.is_empty() || now.changes == planned.changes => None,
-                None => Some(format!(
-                    "what would be changed is not what is planned:\n  {}",
-                    now.changes.join("\n").replace('\n', "\n  ")
-                )),
-            },
-        };
-        if let Some(problem) = problem {
-            problems.push(format!("{}: {problem}", planned.name));
-            let failure = now.and_then(|now| now.failure.as_ref());
-            statuses.push(failure.map_or(ExitStatus::ItemFailed, ExitStatus::of_failure));
-        }
-    }
-    if problems.is_empty() {
-        return Ok(());
-    }
-    seen.tell(settings, context)?;
-    let message = format!(
-        "the world has moved since the plan was made; nothing was written\n{}",
-        problems.join("\n")
-    );
-    Err(CliError::failed(message)
-        .with_status(ExitStatus::first_of(statuses))
-        .hint("make a new plan, and look at what it says"))
-}
-
-fn tell(moved: Moved, report: &ItemReport) -> (String, ExitStatus) {
-    let failure = || match &report.failure {
-        Some(failure) => failure.to_string(),
-        None => "there is no reason, which is a fault of this program".to_owned(),
-    };
-    match moved {
-        Moved::TargetChanged { planned, there } => {
-            let there = there.map_or("something else".to_owned(), |digest| digest.to_string());
-            (format!("the target holds {there}, planned is {planned}"), ExitStatus::Drift)
-        }
-        Moved::TargetLost => {
-            ("the target does not have it any more".to_owned(), ExitStatus::ItemFailed)
-        }
-        Moved::SourceGone => (failure(), ExitStatus::ItemFailed),
-        Moved::Refused => (failure(), ExitStatus::Refused),
-        Moved::NotSeen => {
-            let of = |failure: &Failure| ExitStatus::of_failure(failure);
-            (failure(), report.failure.as_ref().map_or(ExitStatus::ItemFailed, of))
-        }
-    }
-}
-
 /// What was done, and between it what the plan leaves as it is.
-fn with_left(done: Ended, items: &[Item], seen: &RunReport, settings: &RunSettings) -> Ended {
-    let Ended { document: told, report, mut facts, .. } = done;
-    let timings =
-        std::mem::take(&mut facts.timings).into_iter().map(Some).chain(std::iter::repeat(None));
-    let mut walked = report.items.into_iter().zip(timings);
-    let all = items.iter().zip(&seen.items).filter_map(|(item, seen)| match item.planned {
-        Planned::Left => Some((left(seen.clone()), None)),
+fn with_left(done: Walked, items: &[Item], seen: RunReport) -> Walked {
+    let timings = done.timings.into_iter().chain(std::iter::repeat(None));
+    let mut walked = done.report.items.into_iter().zip(timings);
+    let all = items.iter().zip(seen.items).filter_map(|(item, seen)| match item.planned {
+        Planned::Left => Some((left(seen), None)),
         Planned::Copy(_) | Planned::There(_) => walked.next(),
     });
-    let (all, timings): (Vec<_>, Vec<_>) = all.unzip();
-    facts.timings = timings.into_iter().map(Option::flatten).collect();
-    let report = RunReport { items: all, ..report };
-    let rules = Rules {
-        mode: Mode::Sync,
-        source_lost: settings.source_lost,
-        pending_has_code: false,
-        signal: done.signal,
-    };
-    let status = ExitStatus::of(&report, &facts.repositories, &rules);
-    let document = Document { notices: told.notices, ..Document::new(&facts, &report, status) };
-    Ended { document, report, facts, status, signal: done.signal }
+    let (items, timings) = all.unzip();
+    let duration = seen.duration + done.report.duration;
+    Walked { report: RunReport { items, duration, ..done.report }, timings, ..done }
 }
 
 /// What could be done now and could not when the plan was made is left for the next one.

@@ -1,9 +1,11 @@
 //! A plan on its way: made, read by a person, carried out later, in a world that may have moved.
 
 use oci::Digest;
-use testkit::{Registry, image};
+use serde_json::Value;
+use testkit::{Fault, Registry, image};
 
 use crate::program::{Done, Program, add, assert_done, held};
+use crate::signals::{send, until};
 
 /// A source with an image and its signature, an empty target, and a program with a list of both.
 struct World {
@@ -220,4 +222,149 @@ async fn what_a_plan_leaves_stays_as_it_is() {
     assert_eq!(done.code, Some(3), "{done}");
     assert_eq!(held(&world.target, "app", "1.0").await, Some(world.planned()));
     assert_eq!(held(&world.target, "drifted", "1.0").await, Some(image::single(9).digest()));
+}
+
+/// What a run that applied has left behind: its report, its audit log, its metrics.
+struct Kept {
+    report: Value,
+    lines: Vec<Value>,
+    metrics: String,
+}
+
+impl World {
+    async fn apply_and_keep(&self) -> (Done, Kept) {
+        let arguments = [
+            "apply",
+            "plan.json",
+            "--concurrency=1",
+            "--report=json=report.json",
+            "--audit-log=audit.jsonl",
+            "--metrics-file=metrics.prom",
+        ];
+        let done = self.program.run(&arguments).await;
+        let read = |name| std::fs::read_to_string(self.program.folder().join(name)).unwrap();
+        let report = serde_json::from_str(&read("report.json")).unwrap();
+        let audit = read("audit.jsonl");
+        let lines = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let verified = self.program.run(&["audit", "verify", "audit.jsonl"]).await;
+        assert_eq!(verified.code, Some(0), "{verified}");
+        (done, Kept { report, lines, metrics: read("metrics.prom") })
+    }
+}
+
+impl Kept {
+    /// That it was one run in all of them, which ended so; and its acts.
+    fn one_run(&self, code: i32, result: &str) -> Vec<&str> {
+        let acts: Vec<&str> = self.lines.iter().map(|line| line["act"].as_str().unwrap()).collect();
+        let ([first, between @ .., last], [started, .., finished]) = (&acts[..], &self.lines[..])
+        else {
+            panic!("{acts:?}")
+        };
+        assert_eq!((*first, *last), ("run-started", "run-finished"), "{acts:?}");
+        assert_eq!(started["started"]["command"], "apply");
+        assert_eq!(finished["finished"]["exitCode"], code);
+        assert_eq!(finished["finished"]["outcomes"], self.report["summary"]["outcomes"]);
+        assert_eq!(self.report["summary"]["exitCode"], code);
+        for line in &self.lines {
+            assert_eq!(line["run"], self.report["run"]["id"]);
+        }
+        let runs: Vec<&str> = self.samples("image_syncer_runs_total");
+        let expected = format!("image_syncer_runs_total{{mode=\"apply\",result=\"{result}\"}} 1");
+        assert_eq!(runs, [expected]);
+        for (outcome, items) in self.report["summary"]["outcomes"].as_object().unwrap() {
+            let sample = format!("_items_total{{mode=\"apply\",outcome=\"{outcome}\"}} {items}");
+            assert!(self.metrics.contains(&format!("{sample}\n")), "{sample}\n{}", self.metrics);
+        }
+        between.to_vec()
+    }
+
+    /// The samples of a metric that are not 0.
+    fn samples(&self, name: &str) -> Vec<&str> {
+        let of = |line: &&str| line.starts_with(&format!("{name}{{")) && !line.ends_with(" 0");
+        self.metrics.lines().filter(of).collect()
+    }
+}
+
+#[tokio::test]
+async fn an_apply_is_one_run_for_all_who_follow_it() {
+    let world = World::new().await;
+    add(&world.target, "drifted", "1.0", &image::single(9)).await;
+    let (from, to) = (world.source.host(), world.target.host());
+    world.list(&format!("- source: {from}/team/app:1.0\n  destination: {to}/drifted\n"));
+    world.plan().await;
+    let (done, kept) = world.apply_and_keep().await;
+    assert_eq!(done.code, Some(3), "{done}");
+    let mut acts = kept.one_run(3, "drift");
+    acts.sort_unstable();
+    assert_eq!(acts, ["companion-tag-brought", "drift-left-alone", "tag-published"]);
+    let outcomes = &kept.report["summary"]["outcomes"];
+    assert_eq!(*outcomes, serde_json::json!({ "copied": 1, "drift": 1 }));
+    assert_eq!(kept.samples("image_syncer_items_total").len(), 2, "{}", kept.metrics);
+    // Both walks are asked for, and both take their time.
+    let asked = kept.samples("image_syncer_registry_requests_total");
+    assert!(!asked.is_empty(), "{}", kept.metrics);
+}
+
+#[tokio::test]
+async fn the_one_end_says_that_the_world_has_moved() {
+    let world = World::new().await;
+    let (from, to) = (world.source.host(), world.target.host());
+    add(&world.target, "there", "1.0", &image::with_attestations(1)).await;
+    world.list(&format!(
+        "- source: {from}/team/app:1.0\n  destination: {to}/other\n\
+         - source: {from}/team/app:1.0\n  destination: {to}/there\n"
+    ));
+    world.plan().await;
+    add(&world.target, "other", "1.0", &image::single(9)).await;
+    let layout = world.target.folder().join("there");
+    std::fs::remove_dir_all(layout).unwrap();
+    let (done, kept) = world.apply_and_keep().await;
+    assert_eq!(done.code, Some(3), "{done}");
+    assert!(done.stderr.contains("the world has moved since the plan was made"), "{done}");
+    assert_eq!(world.target.log().writes().len(), 0, "{done}");
+    let mut acts = kept.one_run(3, "drift");
+    acts.sort_unstable();
+    assert_eq!(acts, ["drift-left-alone", "failed"]);
+    let outcomes = &kept.report["summary"]["outcomes"];
+    assert_eq!(*outcomes, serde_json::json!({ "deferred": 1, "drift": 1, "failed": 1 }));
+    let of = |number: usize| &kept.report["items"][number]["error"];
+    assert!(of(0)["message"].as_str().unwrap().starts_with("the world has moved"), "{}", of(0));
+    assert_eq!(of(2)["class"], "not-planned");
+    assert_eq!(of(2)["message"], "the target does not have it any more");
+}
+
+#[tokio::test]
+async fn the_deadline_counts_once_for_the_look_and_the_copies() {
+    let world = World::new().await;
+    world.plan().await;
+    let (fault, release) = Fault::stall();
+    let stalled = world.target.inject(fault.on("HEAD", "/v2/app/manifests/*"));
+    let mut child = world.program.start(&["apply", "plan.json", "--deadline=2s"]);
+    world.target.log().wait_until(|_| stalled.hits() > 0).await;
+    until(&mut child, "the deadline has come").await;
+    release.release();
+    let done = world.program.end(child).await;
+    assert_eq!(done.code, Some(75), "{done}");
+    assert_eq!(world.target.log().writes().len(), 0, "{done}");
+    assert!(done.stdout.contains("deferred: 1 item\n  the deadline came before it was done\n"));
+    // The look had its answer; it is the copy for which no time is left.
+    assert!(!done.stderr.contains("nothing was written"), "{done}");
+}
+
+#[tokio::test]
+async fn a_signal_in_the_look_leaves_everything_undone() {
+    let world = World::new().await;
+    world.plan().await;
+    let (fault, release) = Fault::stall();
+    let stalled = world.target.inject(fault.on("HEAD", "/v2/app/manifests/*"));
+    let mut child = world.program.start(&["apply", "plan.json"]);
+    world.target.log().wait_until(|_| stalled.hits() > 0).await;
+    send(&child, "-TERM");
+    until(&mut child, "SIGTERM received").await;
+    release.release();
+    let done = world.program.end(child).await;
+    assert_eq!(done.code, Some(143), "{done}");
+    assert_eq!(world.target.log().writes().len(), 0, "{done}");
+    let says = "deferred: 1 item\n  the run was stopped before its turn came\n";
+    assert!(done.stdout.contains(says), "{done}");
 }

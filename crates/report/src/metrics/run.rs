@@ -10,7 +10,7 @@ use super::families::{
     SignatureLabels, WayLabels,
 };
 use super::{Growth, RunPlan, Shared, groups, unix_seconds};
-use crate::{Bytes, Document, ErrorSide, Mode, Outcome, SourceLost};
+use crate::{Bytes, Document, ErrorSide, Outcome, SourceLost};
 
 /// Counts one run. Clones count the same run.
 #[derive(Clone)]
@@ -71,21 +71,13 @@ impl Listener for RunMetrics {
 impl Run {
     pub(super) fn new(plan: RunPlan, shared: Arc<Shared>) -> Self {
         let run = Self { plan, shared, counted: Mutex::default() };
-        let mode = run.mode();
+        let mode = run.plan.command;
         // What is there from the start has an increase when it first happens.
         for outcome in Outcome::ALL {
             let labels = ItemLabels { mode, outcome: outcome.name() };
             drop(run.shared.families.items.get_or_create(&labels));
         }
         run
-    }
-
-    fn mode(&self) -> &'static str {
-        match self.plan.mode {
-            Mode::Sync => "sync",
-            Mode::Plan => "plan",
-            Mode::Verify => "verify",
-        }
     }
 
     fn counted(&self) -> std::sync::MutexGuard<'_, Counted> {
@@ -105,7 +97,7 @@ impl Run {
         let families = &self.shared.families;
         let outcome = Outcome::from(report.outcome);
         self.count_outcome(outcome, 1);
-        let labels = ItemLabels { mode: self.mode(), outcome: outcome.name() };
+        let labels = ItemLabels { mode: self.plan.command, outcome: outcome.name() };
         families.item_duration.get_or_create(&labels).observe(report.duration.as_secs_f64());
         self.count_bytes(report.transferred.into());
         let class = report.failure.as_ref().map(|failure| failure.class);
@@ -124,7 +116,7 @@ impl Run {
 
     fn count_outcome(&self, outcome: Outcome, items: usize) {
         *self.counted().outcomes.entry(outcome).or_default() += items;
-        let labels = ItemLabels { mode: self.mode(), outcome: outcome.name() };
+        let labels = ItemLabels { mode: self.plan.command, outcome: outcome.name() };
         self.shared.families.items.get_or_create(&labels).inc_by(items as u64);
     }
 
@@ -188,7 +180,7 @@ impl Run {
             mounted: all.mounted.saturating_sub(known.mounted),
             present: all.present.saturating_sub(known.present),
         });
-        let mode = self.mode();
+        let mode = self.plan.command;
         let result = result(document.summary.exit_code);
         families.runs.get_or_create(&RunLabels { mode, result }).inc();
         let labels = ModeLabels { mode };
@@ -203,7 +195,7 @@ impl Run {
                 families.last_run_items.get_or_create(&labels).set(items);
             }
             let all_well = outcomes.keys().all(|outcome| groups::is_well(*outcome, source_lost));
-            if self.plan.mode == Mode::Sync && all_well && !document.run.interrupted {
+            if self.plan.writes && all_well && !document.run.interrupted {
                 families.last_success.get_or_create(&GroupLabels { group }).set(ended);
             }
         }
@@ -258,10 +250,11 @@ mod tests {
     use crate::{ExitStatus, sample};
     use sync::{ItemId, Wish};
 
-    fn begun(metrics: &Metrics, mode: Mode) -> RunMetrics {
+    fn begun(metrics: &Metrics, command: &'static str) -> RunMetrics {
         let registries = sample::facts().registries;
         let plan = RunPlan {
-            mode,
+            command,
+            writes: command == "sync",
             groups: vec!["images.yaml".into()],
             registries: Box::new(move || registries.clone()),
         };
@@ -269,7 +262,7 @@ mod tests {
     }
 
     fn run(metrics: &Metrics, items: Vec<ItemReport>, status: ExitStatus) {
-        let listener = begun(metrics, Mode::Sync);
+        let listener = begun(metrics, "sync");
         let report = sample::report_of(items);
         listener.hear(&Event::RunStarted { items: report.items.len() });
         for (number, item) in report.items.iter().enumerate() {
@@ -339,9 +332,9 @@ mod tests {
             )
         };
         let before = Metrics::new("1.2.3", false);
-        drop(begun(&before, Mode::Plan));
+        drop(begun(&before, "plan"));
         assert!(!before.encode(Exposition::Text).contains(&line("0.0")));
-        drop(begun(&before, Mode::Sync));
+        drop(begun(&before, "sync"));
         let seeded = before.encode(Exposition::Text);
         assert!(seeded.contains(&line("0.0")), "{seeded}");
         let earlier = before.encode(Exposition::Text).replace(&line("0.0"), &line("1763000000.5"));
@@ -358,7 +351,7 @@ mod tests {
     #[test]
     fn a_run_that_broke_off_leaves_nothing_under_way() {
         let metrics = Metrics::new("1.2.3", false);
-        let listener = begun(&metrics, Mode::Sync);
+        let listener = begun(&metrics, "sync");
         listener.hear(&Event::RunStarted { items: 7 });
         assert!(metrics.encode(Exposition::Text).contains("image_syncer_items_queued 7\n"));
         drop(listener);
@@ -368,7 +361,7 @@ mod tests {
     #[test]
     fn signatures_that_are_not_as_they_should_be_are_counted() {
         let metrics = Metrics::new("1.2.3", false);
-        let listener = begun(&metrics, Mode::Sync);
+        let listener = begun(&metrics, "sync");
         for class in [Class::Signature, Class::Key, Class::KeyDenied, Class::Network] {
             let mut item = sample::item("a:1", 1, sync::Outcome::Refused);
             item.failure = Some(sample::failure(sync::Side::Source, class));
