@@ -48,7 +48,7 @@ impl Ended {
                     verbose: settings.verbose,
                 };
                 let repositories = report::repositories(&self.facts.repositories, &view);
-                let items = summary(&self.report, &self.facts.registries, &view);
+                let items = summary(&self.report, &self.document, &view);
                 Ok(format!("{repositories}{}{items}", report::ecr_summary(&self.document)))
             }
         }

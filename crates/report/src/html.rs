@@ -6,6 +6,7 @@
 
 mod attention;
 mod items;
+mod notices;
 mod overview;
 mod registries;
 mod transfers;
@@ -44,6 +45,7 @@ pub(crate) fn page(document: &Document) -> Markup {
                     (items::section(document))
                     (transfers::section(document))
                     (registries::section(document))
+                    (notices::section(document))
                     (ecr(document))
                 }
                 (overview::footer(document))

@@ -6,7 +6,7 @@ mod text;
 pub(crate) use text::code;
 
 use crate::document::Severity;
-use crate::{Document, ExitStatus, Item, Mode, Outcome, ecr_summary, words};
+use crate::{Document, ExitStatus, Item, Mode, Outcome, ecr_summary, notices, words};
 
 /// How long a comment may be on GitHub. The limit is one of characters; bytes are never fewer.
 pub(crate) const COMMENT: usize = 65_536;
@@ -167,8 +167,8 @@ pub(crate) fn counts(document: &Document) -> String {
 
 fn tail(document: &Document) -> String {
     let mut text = String::new();
-    let lines: Vec<String> =
-        document.registries.iter().flat_map(crate::RegistryUse::lines).collect();
+    let registries = document.registries.iter().flat_map(crate::RegistryUse::lines);
+    let lines: Vec<String> = registries.chain(notices::told(&document.notices)).collect();
     for line in &lines {
         text.push_str(&format!("- {}\n", code(line)));
     }

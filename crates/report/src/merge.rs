@@ -61,6 +61,7 @@ impl Document {
         sum.bytes.mounted += more.bytes.mounted;
         sum.bytes.present += more.bytes.present;
         sum.exit_code = first_to_look_at(sum.exit_code, more.exit_code);
+        self.notices.extend(other.notices);
         for registry in other.registries {
             let same = |one: &&mut crate::RegistryUse| {
                 (&one.registry, one.side) == (&registry.registry, registry.side)

@@ -15,7 +15,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Item, Run, SignatureState, Summary};
-use crate::{Document, Mode, Outcome};
+use crate::{Document, Mode, Outcome, words};
 
 pub use slack::slack;
 pub use teams::teams;
@@ -162,6 +162,25 @@ pub struct NoticeReport {
     pub error: Option<String>,
 }
 
+/// What became of notices, for people: a line for each that was not delivered, and one for all that were.
+pub(crate) fn told(reports: &[NoticeReport]) -> Vec<String> {
+    let failed = reports.iter().filter(|report| !report.delivered).map(|report| {
+        let (kind, place) = (report.kind.as_str(), &report.origin);
+        let why = report.error.as_deref().unwrap_or("nothing is known of why");
+        let attempts = words::count(report.attempts as usize, "attempt");
+        format!(
+            "the notice for {kind} ({}:{}) was not delivered, {attempts}: {why}",
+            place.file, place.line
+        )
+    });
+    let delivered = reports.iter().filter(|report| report.delivered).count();
+    let delivered = (delivered > 0).then(|| {
+        let were = if delivered == 1 { "was" } else { "were" };
+        format!("{} {were} delivered", words::count(delivered, "notice"))
+    });
+    failed.chain(delivered).collect()
+}
+
 /// The JSON Schema of [`Notice`].
 pub fn notice_schema() -> Schema {
     schemars::schema_for!(Notice)
@@ -192,6 +211,19 @@ pub(crate) mod tests {
         }
         let document = Document::new(&sample::facts(), &report, ExitStatus::Drift);
         Notice::of(&document, &[Occasion::Always].into()).unwrap()
+    }
+
+    #[test]
+    fn what_became_of_notices_is_told_of_each_that_failed() {
+        let [failed, delivered] = &sample::notices()[..] else { panic!("two in the sample") };
+        let told = |reports: &[&NoticeReport]| {
+            super::told(&reports.iter().copied().cloned().collect::<Vec<_>>())
+        };
+        let expected = "the notice for teams (images.yaml:21) was not delivered, 3 attempts: the server \
+                        answered 503";
+        assert_eq!(told(&[failed, delivered]), [expected, "1 notice was delivered"]);
+        assert_eq!(told(&[delivered, delivered]), ["2 notices were delivered"]);
+        assert_eq!(told(&[]), [""; 0]);
     }
 
     fn of(mode: sync::Mode, outcome: sync::Outcome, status: ExitStatus) -> BTreeSet<Occasion> {

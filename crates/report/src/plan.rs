@@ -228,10 +228,7 @@ impl From<&RepositoryReport> for PlanRepository {
     fn from(report: &RepositoryReport) -> Self {
         Self {
             name: report.name.clone(),
-            origin: report
-                .origin
-                .as_ref()
-                .map(|origin| Origin { file: origin.file.clone(), line: origin.line }),
+            origin: report.origin.as_ref().map(Origin::from),
             outcome: Outcome::from(report.outcome),
             changes: report.changes.clone(),
         }

@@ -62,14 +62,7 @@ impl RepositoryOutcome {
 
     /// The outcome of an image whose colour it shares.
     fn like(self) -> sync::Outcome {
-        match self {
-            Self::Created | Self::Updated => sync::Outcome::Copied,
-            Self::UpToDate => sync::Outcome::UpToDate,
-            Self::WouldCreate | Self::WouldUpdate => sync::Outcome::WouldCopy,
-            Self::Drift => sync::Outcome::Drift,
-            Self::Failed => sync::Outcome::Failed,
-            Self::Deferred => sync::Outcome::Deferred,
-        }
+        crate::Outcome::from(self).like()
     }
 }
 

@@ -10,8 +10,8 @@ use sync::{
 };
 
 use crate::{
-    Blobs, Document, ErrorSide, ExitStatus, Pulls, RegistryUse, RepositoryOutcome,
-    RepositoryReport, Rules, RunFacts, SourceLost, Timing,
+    Blobs, Document, ErrorSide, ExitStatus, NoticeKind, NoticeReport, Pulls, RegistryUse,
+    RepositoryOutcome, RepositoryReport, Rules, RunFacts, SourceLost, Timing,
 };
 
 pub(crate) const SOURCE: Digest = Digest::Sha256([0x5a; 32]);
@@ -64,6 +64,21 @@ pub(crate) fn facts() -> RunFacts {
         source_lost: crate::SourceLost::Warn,
         timings: Vec::new(),
     }
+}
+
+/// A notice that was not delivered, and one that was.
+pub(crate) fn notices() -> Vec<NoticeReport> {
+    let of = |kind, line, attempts, error: Option<&str>| NoticeReport {
+        kind,
+        origin: crate::Origin { file: "images.yaml".into(), line },
+        delivered: error.is_none(),
+        attempts,
+        error: error.map(str::to_owned),
+    };
+    vec![
+        of(NoticeKind::Teams, 21, 3, Some("the server answered 503")),
+        of(NoticeKind::Slack, 20, 1, None),
+    ]
 }
 
 /// A repository with each outcome.
@@ -217,7 +232,7 @@ pub(crate) fn whole() -> Document {
     report.items.extend([refused, signed, item("moved:4", 13, Outcome::SourceMoved)]);
     let timings = timings(&report.items);
     let facts = RunFacts { repositories: repositories(), timings, ..facts() };
-    document(&facts, &report)
+    Document { notices: notices(), ..document(&facts, &report) }
 }
 
 /// The report of a run in this mode, without repositories.
@@ -271,6 +286,8 @@ pub(crate) fn hostile() -> Document {
     let mut document = whole();
     document.registries[0].registry = HOSTILE.into();
     document.registries[0].throttled = 2;
+    document.notices[0].error = Some(HOSTILE.into());
+    document.notices[0].origin.file = HOSTILE.into();
     for item in &mut document.items {
         item.source = HOSTILE.into();
         item.target = HOSTILE.into();

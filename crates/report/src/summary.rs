@@ -9,7 +9,7 @@ use crate::foreseen::foreseen;
 use crate::hint::next_step;
 use crate::registries::RegistryUse;
 use crate::table::table;
-use crate::words;
+use crate::{Document, Outcome as All, notices, words};
 
 /// How the summary is to look.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +24,9 @@ pub struct View {
     pub verbose: bool,
 }
 
-/// The summary of a run and of what registries made of it, as text that ends with a line end.
-pub fn summary(report: &RunReport, registries: &[RegistryUse], view: &View) -> String {
+/// The summary of a run, of what registries made of it and of its notices, as text that ends with a line end.
+/// `document` is its report for others, whose figures are those of the last line.
+pub fn summary(report: &RunReport, document: &Document, view: &View) -> String {
     let mut text = table(report, view);
     if !text.is_empty() {
         text.push('\n');
@@ -35,10 +36,11 @@ pub fn summary(report: &RunReport, registries: &[RegistryUse], view: &View) -> S
         text.push_str(&details);
         text.push('\n');
     }
-    for line in registries.iter().flat_map(RegistryUse::lines) {
+    let registries = document.registries.iter().flat_map(RegistryUse::lines);
+    for line in registries.chain(notices::told(&document.notices)) {
         text.push_str(&format!("{line}\n"));
     }
-    text.push_str(&last_line(report, view));
+    text.push_str(&last_line(report, document, view));
     text.push('\n');
     text
 }
@@ -144,15 +146,15 @@ fn not_begun(report: &RunReport, view: &View) -> Option<String> {
     Some(text)
 }
 
-/// Such as `8 items: 2 copied, 1 drift; 136.0 MiB copied, 6.0 MiB mounted; 1 min 12 s`.
-fn last_line(report: &RunReport, view: &View) -> String {
-    let items = words::count(report.items.len(), "item");
+/// Such as `8 items: 2 copied, 1 drift; 136.0 MiB copied, 6.0 MiB mounted; 1 min 12 s`. Repositories are items
+/// as well, as in every report.
+fn last_line(report: &RunReport, document: &Document, view: &View) -> String {
+    let items = words::count(document.summary.items, "item");
     let outcomes: Vec<String> = BY_WELCOME
         .into_iter()
-        .map(|outcome| (outcome, report.count(outcome)))
-        .filter(|(_, count)| *count > 0)
+        .filter_map(|outcome| Some((outcome, document.summary.outcomes.get(&outcome)?)))
         .map(|(outcome, count)| {
-            painted(style(outcome), &format!("{count} {}", words::outcome(outcome)), view)
+            painted(style(outcome.like()), &format!("{count} {}", outcome.name()), view)
         })
         .collect();
     let mut parts =
@@ -181,17 +183,21 @@ fn last_line(report: &RunReport, view: &View) -> String {
     parts.join("; ")
 }
 
-const BY_WELCOME: [Outcome; 10] = [
-    Outcome::Copied,
-    Outcome::WouldCopy,
-    Outcome::UpToDate,
-    Outcome::SourceMoved,
-    Outcome::SourceLost,
-    Outcome::Deferred,
-    Outcome::SourceMissing,
-    Outcome::Failed,
-    Outcome::Drift,
-    Outcome::Refused,
+const BY_WELCOME: [All; 14] = [
+    All::Copied,
+    All::Created,
+    All::Updated,
+    All::WouldCopy,
+    All::WouldCreate,
+    All::WouldUpdate,
+    All::UpToDate,
+    All::SourceMoved,
+    All::SourceLost,
+    All::Deferred,
+    All::SourceMissing,
+    All::Failed,
+    All::Drift,
+    All::Refused,
 ];
 
 const CYAN: Style = AnsiColor::Cyan.on_default();
@@ -210,26 +216,33 @@ pub(crate) fn painted(style: Style, text: &str, view: &View) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::sample;
+    use crate::{ExitStatus, RunFacts, sample};
+
+    fn told(report: &RunReport, view: &View) -> String {
+        let facts = RunFacts { mode: view.mode, registries: Vec::new(), ..sample::facts() };
+        summary(report, &Document::new(&facts, report, ExitStatus::Success), view)
+    }
 
     const PLAIN: View = View { mode: Mode::Sync, width: None, colour: false, verbose: false };
 
     #[test]
     fn everything_in_a_pipe() {
-        insta::assert_snapshot!(summary(&sample::report(), &[], &PLAIN));
+        insta::assert_snapshot!(told(&sample::report(), &PLAIN));
     }
 
     #[test]
     fn everything_on_a_narrow_terminal() {
         let view = View { width: Some(100), ..PLAIN };
-        let text = summary(&sample::report(), &[], &view);
+        let text = told(&sample::report(), &view);
         insta::assert_snapshot!(text);
     }
 
     #[test]
     fn colours_change_nothing_but_colours() {
-        let coloured = summary(&sample::report(), &[], &View { colour: true, ..PLAIN });
+        let coloured = told(&sample::report(), &View { colour: true, ..PLAIN });
         assert!(coloured.contains("\x1b["));
         let mut plain = String::new();
         let mut rest = coloured.as_str();
@@ -238,7 +251,7 @@ mod tests {
             rest = after.split_once('m').map_or("", |(_, rest)| rest);
         }
         plain.push_str(rest);
-        assert_eq!(plain, summary(&sample::report(), &[], &PLAIN));
+        assert_eq!(plain, told(&sample::report(), &PLAIN));
     }
 
     #[test]
@@ -249,17 +262,39 @@ mod tests {
         items.push(sample::item("b:1", 99, Outcome::WouldCopy));
         let report = sample::report_of(items);
         let view = View { mode: Mode::Plan, ..PLAIN };
-        insta::assert_snapshot!(summary(&report, &[], &view));
-        let verbose = summary(&report, &[], &View { verbose: true, ..view });
+        insta::assert_snapshot!(told(&report, &view));
+        let verbose = told(&report, &View { verbose: true, ..view });
         assert_eq!(verbose.matches("up-to-date").count(), 51 + 1);
     }
 
     #[test]
-    fn what_a_registry_made_of_it_stands_before_the_end() {
-        let text = summary(&sample::report_of(Vec::new()), &sample::facts().registries, &PLAIN);
-        let slowed = "docker.io answered \"too many requests\" 12 times; slowed to 19.3 requests a \
-                      second\n";
-        assert_eq!(text, format!("{slowed}0 items; 1 min 12 s\n"));
+    fn what_registries_made_of_it_and_of_notices_stands_before_the_end() {
+        let report = sample::report_of(Vec::new());
+        let document = Document::new(&sample::facts(), &report, ExitStatus::Success);
+        let document = Document { notices: sample::notices(), ..document };
+        let expected = "docker.io answered \"too many requests\" 12 times; slowed to 19.3 requests a second\n\
+             the notice for teams (images.yaml:21) was not delivered, 3 attempts: the server answered 503\n\
+             1 notice was delivered\n\
+             0 items; 1 min 12 s\n";
+        assert_eq!(summary(&report, &document, &PLAIN), expected);
+    }
+
+    /// The same figures as in every other form.
+    #[test]
+    fn repositories_are_items_of_the_last_line() {
+        let document = sample::whole();
+        let expected: Vec<String> = BY_WELCOME
+            .into_iter()
+            .filter_map(|one| {
+                Some(format!("{} {}", document.summary.outcomes.get(&one)?, one.name()))
+            })
+            .collect();
+        let line = last_line(&sample::report(), &document, &PLAIN);
+        let start = format!("{} items: {}; ", document.items.len(), expected.join(", "));
+        assert!(line.starts_with(&start), "{line}");
+        assert!(start.contains("1 created, 1 updated, "), "{start}");
+        let (all, welcome) = (BTreeSet::from(All::ALL), BTreeSet::from(BY_WELCOME));
+        assert_eq!(all, welcome);
     }
 
     #[test]
@@ -274,7 +309,7 @@ mod tests {
             ..sample::item(name, 1, Outcome::Deferred)
         });
         let report = RunReport { interrupted: true, ..sample::report_of(items.into()) };
-        insta::assert_snapshot!(summary(&report, &[], &PLAIN));
+        insta::assert_snapshot!(told(&report, &PLAIN));
     }
 
     #[test]
@@ -283,7 +318,7 @@ mod tests {
         let mut wanted = sync::Wanted::clone(&sample::wanted("python:3.14", 1));
         wanted.origin = None;
         item.wanted = std::sync::Arc::new(wanted).into();
-        insta::assert_snapshot!(summary(&sample::report_of(vec![item]), &[], &PLAIN));
+        insta::assert_snapshot!(told(&sample::report_of(vec![item]), &PLAIN));
     }
 
     #[test]
@@ -292,7 +327,7 @@ mod tests {
         let mut wanted = sync::Wanted::clone(&sample::wanted("python:3.14", 6));
         wanted.extent = Extent::Image("linux/amd64".parse().unwrap());
         item.wanted = std::sync::Arc::new(wanted.clone()).into();
-        let told = |item: &ItemReport| summary(&sample::report_of(vec![item.clone()]), &[], &PLAIN);
+        let told = |item: &ItemReport| told(&sample::report_of(vec![item.clone()]), &PLAIN);
         assert!(!told(&item).contains("hint:"), "{}", told(&item));
         item.part_of = Some(sample::SOURCE);
         let line = format!("    - source: \"python:3.14@{}\"\n", sample::SOURCE);
@@ -305,6 +340,6 @@ mod tests {
 
     #[test]
     fn an_empty_run_is_one_line() {
-        assert_eq!(summary(&sample::report_of(Vec::new()), &[], &PLAIN), "0 items; 1 min 12 s\n");
+        assert_eq!(told(&sample::report_of(Vec::new()), &PLAIN), "0 items; 1 min 12 s\n");
     }
 }

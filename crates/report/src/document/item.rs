@@ -117,6 +117,11 @@ pub enum SignatureState {
 }
 
 impl Kind {
+    /// The kind of an item that is copied.
+    pub(crate) fn of(item: &ItemReport) -> Self {
+        if is_chart(item) { Self::Chart } else { Self::Image }
+    }
+
     /// Its name in the report.
     pub fn name(self) -> &'static str {
         match self {
@@ -188,17 +193,20 @@ fn is_none_of_them(policies: &usize) -> bool {
     *policies == 0
 }
 
+impl From<&sync::Origin> for Origin {
+    fn from(origin: &sync::Origin) -> Self {
+        Self { file: origin.file.clone(), line: origin.line }
+    }
+}
+
 impl From<&ItemReport> for Item {
     fn from(item: &ItemReport) -> Self {
         Self {
-            kind: if is_chart(item) { Kind::Chart } else { Kind::Image },
+            kind: Kind::of(item),
             source: item.wanted.source(),
             target: item.wanted.target(),
             platforms: item.wanted.extent().platforms().map(ToString::to_string).collect(),
-            origin: item
-                .wanted
-                .origin()
-                .map(|origin| Origin { file: origin.file.clone(), line: origin.line }),
+            origin: item.wanted.origin().map(Origin::from),
             outcome: item.outcome.into(),
             source_digest: item.source_digest.map(|digest| digest.to_string()),
             target_digest: item.target_digest.map(|digest| digest.to_string()),
@@ -225,7 +233,7 @@ impl From<&RepositoryReport> for Item {
             source: origin.map(|origin| origin.file.clone()).unwrap_or_default(),
             target: report.name.clone(),
             platforms: Vec::new(),
-            origin: origin.map(|origin| Origin { file: origin.file.clone(), line: origin.line }),
+            origin: origin.map(Origin::from),
             outcome: report.outcome.into(),
             source_digest: None,
             target_digest: None,

@@ -102,6 +102,22 @@ impl Outcome {
         }
     }
 
+    /// The outcome of an image whose colour it shares.
+    pub(crate) fn like(self) -> sync::Outcome {
+        match self {
+            Self::Copied | Self::Created | Self::Updated => sync::Outcome::Copied,
+            Self::WouldCopy | Self::WouldCreate | Self::WouldUpdate => sync::Outcome::WouldCopy,
+            Self::UpToDate => sync::Outcome::UpToDate,
+            Self::Drift => sync::Outcome::Drift,
+            Self::SourceMoved => sync::Outcome::SourceMoved,
+            Self::SourceMissing => sync::Outcome::SourceMissing,
+            Self::SourceLost => sync::Outcome::SourceLost,
+            Self::Refused => sync::Outcome::Refused,
+            Self::Failed => sync::Outcome::Failed,
+            Self::Deferred => sync::Outcome::Deferred,
+        }
+    }
+
     /// How soon it must be looked at, 0 first.
     pub(crate) fn urgency(self) -> usize {
         Self::ALL.iter().position(|one| *one == self).unwrap_or(Self::ALL.len())

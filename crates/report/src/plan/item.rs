@@ -1,4 +1,7 @@
 //! [`PlanItem`]: what a plan has of one item, in JSON and back.
+//!
+//! It begins as the report's item does, and is a type of its own all the same: who reads a report passes over
+//! fields that came later, and a plan with a field that is not known must not be carried out.
 
 use oci::{Digest, MediaType};
 use schemars::JsonSchema;
@@ -10,7 +13,6 @@ use sync::{
 
 use super::PlanError;
 use crate::document::{Kind, Origin, Outcome};
-use crate::repositories::is_chart;
 
 /// One wanted item. What is empty is left out.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
@@ -195,15 +197,12 @@ impl From<&ItemReport> for PlanItem {
         };
         let (manifests, companions, blobs) = foreseen.map(all).unwrap_or_default();
         Self {
-            kind: if is_chart(item) { Kind::Chart } else { Kind::Image },
+            kind: Kind::of(item),
             source: item.wanted.source(),
             written,
             target: item.wanted.target(),
             platforms: item.wanted.extent().platforms().map(ToString::to_string).collect(),
-            origin: item
-                .wanted
-                .origin()
-                .map(|origin| Origin { file: origin.file.clone(), line: origin.line }),
+            origin: item.wanted.origin().map(Origin::from),
             outcome: item.outcome.into(),
             source_digest: item.source_digest.map(|digest| digest.to_string()),
             target_digest: item.target_digest.map(|digest| digest.to_string()),
