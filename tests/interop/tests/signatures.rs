@@ -2,9 +2,7 @@
 //! what real cosign signed, and nothing else where that is demanded.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
-use std::path::{Path, PathBuf};
-
-use interop::{Kind, Layout, Request, Server, Workbench};
+use interop::{Kind, Mirroring, Request, Workbench, text};
 
 const TOOLS: [&str; 8] = [
     "cosign",
@@ -17,88 +15,20 @@ const TOOLS: [&str; 8] = [
     "ggcr-registry",
 ];
 
-const PASSWORD: &str = "a password";
-
-/// A source, a target, an image in the source, and keys of cosign's.
-struct Setting {
-    bench: Workbench,
-    source: Server,
-    target: Server,
-    image: Layout,
+/// An index with attestations in the source, and two pairs of keys of cosign's.
+fn set_up(name: &str, source: Kind, target: Kind) -> Option<Mirroring> {
+    let name = format!("signatures {name} {} {}", source.program(), target.program());
+    let bench = Workbench::with_image_syncer(&name, &TOOLS)?;
+    let setting = Mirroring::new(bench, source, target, |images| images.index_with_attestations());
+    ["ours", "theirs"].into_iter().for_each(|key| setting.make_keys(key));
+    Some(setting)
 }
 
-impl Setting {
-    fn new(name: &str, source: Kind, target: Kind) -> Option<Self> {
-        let name = format!("signatures {name} {} {}", source.program(), target.program());
-        let bench = Workbench::with_image_syncer(&name, &TOOLS)?;
-        let (source, target) = (bench.start(source), bench.start(target));
-        let image = bench.images().index_with_attestations();
-        bench.push(&image, &format!("{}/team/app:1", source.host()));
-        let setting = Self { bench, source, target, image };
-        for key in ["ours", "theirs"] {
-            let prefix = setting.file(key);
-            setting.cosign("cosign2", &["generate-key-pair", "--output-key-prefix", text(&prefix)]);
-        }
-        Some(setting)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.bench.folder().join(name)
-    }
-
-    fn source(&self) -> String {
-        format!("{}/team/app", self.source.host())
-    }
-
-    fn target(&self) -> String {
-        format!("{}/mirror/app", self.target.host())
-    }
-
-    fn run_cosign(&self, tool: &str, arguments: &[&str]) -> Option<String> {
-        let output = self
-            .bench
-            .tool(tool)
-            .env("HOME", self.bench.folder())
-            .env("TUF_ROOT", self.bench.folder().join("tuf"))
-            .env("COSIGN_PASSWORD", PASSWORD)
-            .args(arguments)
-            .run();
-        (output.code != Some(0)).then_some(output.stderr)
-    }
-
-    #[track_caller]
-    fn cosign(&self, tool: &str, arguments: &[&str]) {
-        let problem = self.run_cosign(tool, arguments);
-        assert_eq!(problem, None, "{tool} {arguments:?}");
-    }
-
-    fn verify(&self, tool: &str, key: &str, reference: &str) -> Option<String> {
-        let key = self.file(&format!("{key}.pub"));
-        let arguments = ["verify", "--insecure-ignore-tlog", "--key", text(&key), reference];
-        self.run_cosign(tool, &arguments)
-    }
-
-    /// Runs a command over a list of the one image, with more lines at its top and in the entry.
-    #[track_caller]
-    fn run(&self, command: &str, top: &str, code: i32) -> interop::Item {
-        let entry = format!(
-            "- source: \"{}:1\"\n  destination: \"{}:1\"\n{top}",
-            self.source(),
-            self.target()
-        );
-        let list = self.bench.list(&entry, &[&self.source, &self.target]);
-        self.bench
-            .image_syncer()
-            .env("COSIGN_PASSWORD", PASSWORD)
-            .args([command, "-i", text(&list), "--output", "json"])
-            .run()
-            .expect_code(code)
-            .item(&format!("{}:1", self.target()))
-    }
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
+/// What a cosign says against a signature by this key.
+fn verify(setting: &Mirroring, tool: &str, key: &str, reference: &str) -> Option<String> {
+    let key = setting.file(&format!("{key}.pub"));
+    let arguments = ["verify", "--insecure-ignore-tlog", "--key", text(&key), reference];
+    setting.try_cosign(tool, &[], &arguments)
 }
 
 /// Signs in each form, and lets both versions of cosign judge it.
@@ -106,13 +36,13 @@ fn is_verified(kind: Kind) {
     for (format, judges) in
         [("legacy", &["cosign", "cosign2"][..]), ("bundle", &["cosign"]), ("both", &["cosign"])]
     {
-        let Some(setting) = Setting::new(format, Kind::Distribution3, kind) else { return };
+        let Some(setting) = set_up(format, Kind::Distribution3, kind) else { return };
         let top = format!(
             "kmsKey: ours.key\nsign: true\nsignRecursively: true\nsignatureFormat: {format}"
         );
         let item = setting.run("sync", &top, 0);
         assert_eq!((item.text("outcome"), item.text("signature.state")), both("copied", "signed"));
-        let root = format!("{}@{}", setting.target(), setting.image.digest());
+        let root = setting.copy();
         let index = setting.bench.crane(["manifest", &root]);
         let index: serde_json::Value = serde_json::from_str(&index).unwrap();
         let children = index["manifests"].as_array().unwrap().iter();
@@ -120,9 +50,9 @@ fn is_verified(kind: Kind) {
         let children = children.map(|child| format!("{}@{child}", setting.target()));
         for reference in children.chain([root, format!("{}:1", setting.target())]) {
             for judge in judges {
-                let problem = setting.verify(judge, "ours", &reference);
+                let problem = verify(&setting, judge, "ours", &reference);
                 assert_eq!(problem, None, "{format}: {judge} of {reference}");
-                let problem = setting.verify(judge, "theirs", &reference);
+                let problem = verify(&setting, judge, "theirs", &reference);
                 assert!(problem.is_some(), "{format}: {judge} takes another key's for {reference}");
             }
         }
@@ -143,7 +73,7 @@ fn is_believed(kind: Kind) {
         ("cosign2", &["--tlog-upload=false"][..]),
         ("cosign", &["--tlog-upload=false", "--use-signing-config=false"]),
     ] {
-        let Some(setting) = Setting::new(tool, kind, Kind::Distribution3) else { return };
+        let Some(setting) = set_up(tool, kind, Kind::Distribution3) else { return };
         let demand =
             |key: &str| format!("verify:\n- source: \"{}\"\n  keys: [{key}.pub]", setting.source());
         let refused = |item: &interop::Item, why: &str| {
@@ -152,22 +82,20 @@ fn is_believed(kind: Kind) {
             assert!(message.contains(why), "{message}");
         };
         refused(&setting.run("sync", &demand("theirs"), 5), "has no signature");
-        let reference = format!("{}@{}", setting.source(), setting.image.digest());
+        let reference = setting.original();
         let key = setting.file("theirs.key");
         let sign = [&["sign", "--yes", "--key", text(&key)], flags, &[reference.as_str()]].concat();
-        setting.cosign(tool, &sign);
+        setting.cosign(tool, &[], &sign);
         refused(&setting.run("sync", &demand("ours"), 5), "no signature by somebody trusted");
-        assert!(
-            setting.bench.tool("crane").args(["digest", &setting.target()]).run().code != Some(0)
-        );
+        assert_eq!(setting.tags(), [""; 0]);
         let top = format!("{}\nkmsKey: ours.key\nsign: true", demand("theirs"));
         let item = setting.run("sync", &top, 0);
         assert_eq!((item.text("outcome"), item.text("signature.state")), both("copied", "signed"));
-        let copy = format!("{}@{}", setting.target(), setting.image.digest());
+        let copy = setting.copy();
         // With a bundle beside it, cosign does not look at the tag of signatures.
         let judged = if tool == "cosign" { &["theirs"][..] } else { &["theirs", "ours"] };
         for key in judged {
-            assert_eq!(setting.verify("cosign", key, &copy), None, "{tool}: {key}");
+            assert_eq!(verify(&setting, "cosign", key, &copy), None, "{tool}: {key}");
         }
     }
 }
@@ -175,18 +103,18 @@ fn is_believed(kind: Kind) {
 /// The statement about the mirroring, as cosign sees it: valid by our key, of that type, and of no
 /// other.
 fn is_attested(kind: Kind) {
-    let Some(setting) = Setting::new("attested", Kind::Distribution3, kind) else { return };
+    let Some(setting) = set_up("attested", Kind::Distribution3, kind) else { return };
     let top = "kmsKey: ours.key\nsign: true\nattest: true";
     let item = setting.run("sync", top, 0);
     assert_eq!((item.text("outcome"), item.text("signature.state")), both("copied", "signed"));
-    let copy = format!("{}@{}", setting.target(), setting.image.digest());
+    let copy = setting.copy();
     let judged = |key: &str, predicate_type: &str| {
         let key = setting.file(&format!("{key}.pub"));
         let arguments = [
             &["verify-attestation", "--insecure-ignore-tlog", "--type", predicate_type][..],
             &["--key", text(&key), &copy],
         ];
-        setting.run_cosign("cosign", &arguments.concat())
+        setting.try_cosign("cosign", &[], &arguments.concat())
     };
     let mirroring = "urn:image-syncer:mirroring:v1";
     assert_eq!(judged("ours", mirroring), None);

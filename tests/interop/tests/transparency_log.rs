@@ -3,9 +3,10 @@
 //! `tests/tools/virtual-sigstore`: Rekor's own code decides there what an entry is and how it is kept.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "test code")]
 
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
+use std::path::Path;
 
-use interop::{Item, Kind, Layout, Listening, Request, Server, Workbench};
+use interop::{Images, KEY_PASSWORD, Kind, Listening, Mirroring, Request, Workbench, text};
 
 const TOOLS: [&str; 8] = [
     "cosign",
@@ -18,15 +19,18 @@ const TOOLS: [&str; 8] = [
     "virtual-sigstore",
 ];
 
-const PASSWORD: &str = "a password";
-
-/// A source, a target, an image in the source, a log, and keys.
+/// An image in a source, a log, and keys.
 struct Setting {
-    bench: Workbench,
-    source: Server,
-    target: Server,
-    image: Layout,
+    mirroring: Mirroring,
     log: Listening,
+}
+
+impl Deref for Setting {
+    type Target = Mirroring;
+
+    fn deref(&self) -> &Mirroring {
+        &self.mirroring
+    }
 }
 
 /// How cosign is told of the log.
@@ -39,37 +43,12 @@ enum By {
 impl Setting {
     fn new(name: &str) -> Option<Self> {
         let bench = Workbench::with_image_syncer(&format!("transparency log {name}"), &TOOLS)?;
-        let (source, target) = (bench.start(Kind::Distribution3), bench.start(Kind::Distribution3));
-        let image = bench.images().small("amd64", "single");
-        bench.push(&image, &format!("{}/team/app:1", source.host()));
-        let log = start_log(&bench, "log");
-        let setting = Self { bench, source, target, image, log };
-        let prefix = setting.file("ours");
-        let made = ["generate-key-pair", "--output-key-prefix", text(&prefix)];
-        assert_eq!(setting.cosign("cosign2", &[], &made), None);
-        Some(setting)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.bench.folder().join(name)
-    }
-
-    fn target(&self) -> String {
-        format!("{}/mirror/app", self.target.host())
-    }
-
-    fn copy(&self) -> String {
-        format!("{}@{}", self.target(), self.image.digest())
-    }
-
-    /// What cosign says against it.
-    fn cosign(&self, tool: &str, env: &[(&str, &Path)], arguments: &[&str]) -> Option<String> {
-        let tool = self.bench.tool(tool).env("HOME", self.bench.folder());
-        let tool = tool.env("TUF_ROOT", self.bench.folder().join("tuf"));
-        let tool = tool.env("COSIGN_PASSWORD", PASSWORD);
-        let tool = env.iter().fold(tool, |tool, (name, value)| tool.env(name, value));
-        let output = tool.args(arguments).run();
-        (output.code != Some(0)).then_some(output.stderr)
+        let kind = Kind::Distribution3;
+        let image = |images: &Images<'_>| images.small("amd64", "single");
+        let mirroring = Mirroring::new(bench, kind, kind, image);
+        mirroring.make_keys("ours");
+        let log = mirroring.start_log("log", &[]);
+        Some(Self { mirroring, log })
     }
 
     /// Lets cosign judge the copy by our key and a log, and ignore nothing.
@@ -87,25 +66,7 @@ impl Setting {
             By::Key => vec![("SIGSTORE_REKOR_PUBLIC_KEY", rekor.as_path())],
         };
         arguments.push(&copy);
-        self.cosign(tool, &env, &arguments)
-    }
-
-    /// Runs a command over a list of the one image, with more lines at its top.
-    #[track_caller]
-    fn run(&self, command: &str, top: &str, code: i32) -> Item {
-        let entry = format!(
-            "- source: \"{}/team/app:1\"\n  destination: \"{}:1\"\n{top}",
-            self.source.host(),
-            self.target()
-        );
-        let list = self.bench.list(&entry, &[&self.source, &self.target]);
-        self.bench
-            .image_syncer()
-            .env("COSIGN_PASSWORD", PASSWORD)
-            .args([command, "-i", text(&list), "--output", "json"])
-            .run()
-            .expect_code(code)
-            .item(&format!("{}:1", self.target()))
+        self.try_cosign(tool, &env, &arguments)
     }
 
     /// What a sync file says to sign in this form and tell the log.
@@ -124,28 +85,10 @@ impl Setting {
     fn lie(&self, lie: &str) {
         std::fs::write(self.file("log/lie"), lie).unwrap();
     }
-
-    /// What the target has under the repository.
-    fn tags(&self) -> Vec<String> {
-        let output = self.bench.tool("crane").args(["ls", &self.target()]).run();
-        output.stdout.lines().map(str::to_owned).collect()
-    }
-}
-
-fn start_log(bench: &Workbench, folder: &str) -> Listening {
-    let folder = bench.folder().join(folder);
-    std::fs::create_dir(&folder).unwrap();
-    let mut command = bench.command("virtual-sigstore");
-    command.args(["-log", "-out", text(&folder)]);
-    Listening::start(command)
 }
 
 fn signing(format: &str) -> String {
     format!("kmsKey: ours.key\nsign: true\nsignatureFormat: {format}")
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
 }
 
 const POST: &str = "POST /api/v1/log/entries";
@@ -159,7 +102,7 @@ fn cosign_verifies_without_ignoring_the_log() {
     ];
     for (format, judges) in judges {
         let Some(setting) = Setting::new(format) else { return };
-        let _other = start_log(&setting.bench, "other");
+        let _other = setting.start_log("other", &[]);
         let item = setting.run("sync", &setting.top(format), 0);
         assert_eq!(item.text("signature.state"), "signed", "{format}");
         assert_eq!(setting.asked(), [POST], "{format}");
@@ -218,7 +161,7 @@ fn what_was_signed_before_is_logged_later() {
 fn a_log_that_lies_gets_nothing_published() {
     for format in ["legacy", "bundle"] {
         let Some(setting) = Setting::new(&format!("lies {format}")) else { return };
-        let _other = start_log(&setting.bench, "other");
+        let _other = setting.start_log("other", &[]);
         let refused = |top: &str, why: &str| {
             let item = setting.run("sync", top, 1);
             assert_eq!(item.text("outcome"), "failed", "{format}: {why}");
@@ -285,7 +228,7 @@ fn single_images_are_logged_by_flags_and_cosigns_own_variable() {
     setting
         .bench
         .image_syncer()
-        .env("COSIGN_PASSWORD", PASSWORD)
+        .env("COSIGN_PASSWORD", KEY_PASSWORD)
         .env("SIGSTORE_REKOR_PUBLIC_KEY", setting.file("log/trusted_root.json"))
         .args(["sign", &copy, "-k", "ours.key", "--rekor-url", &setting.log.url, "-i", text(&list)])
         .run()

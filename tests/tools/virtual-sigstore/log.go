@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
@@ -49,8 +51,9 @@ type rekor struct {
 	entries map[string]models.LogEntryAnon
 }
 
-// serve writes trusted_root.json and rekor.pub into the folder, says its address, and serves.
-func serve(folder string) error {
+// serve writes trusted_root.json, rekor.pub and, for a subject, keys with certificates into the folder, says its
+// address, and serves.
+func serve(subject, issuer, folder string) error {
 	virtual, err := ca.NewVirtualSigstore()
 	if err != nil {
 		return err
@@ -59,7 +62,14 @@ func serve(folder string) error {
 	if err != nil {
 		return err
 	}
-	s := &sigstore{virtual, authority, "", ""}
+	s := &sigstore{virtual, authority, subject, issuer}
+	if subject != "" {
+		for name, subject := range map[string]string{"signer": subject, "another": "another@example.com"} {
+			if err := s.signer(folder, name, subject); err != nil {
+				return err
+			}
+		}
+	}
 	authorities := []root.CertificateAuthority{authority.trusted()}
 	trusted, err := s.trustedRoot(authorities, authority.logs())
 	if err != nil {
@@ -148,6 +158,7 @@ func (r *rekor) add(w http.ResponseWriter, request *http.Request, lie string) {
 		return
 	}
 	w.Header().Set("Location", entriesPath+"/"+uuid)
+	w.Header().Set("ETag", uuid)
 	answer(w, http.StatusCreated, models.LogEntry{uuid: *logged})
 }
 
@@ -184,6 +195,27 @@ func (r *rekor) logged(body []byte, lie string) (*models.LogEntryAnon, error) {
 			SignedEntryTimestamp: promise, InclusionProof: proof,
 		},
 	}, nil
+}
+
+// signer writes a key and its certificate, as somebody has them whom Fulcio knows.
+func (s *sigstore) signer(folder, name, subject string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	leaf, err := s.authority.certify(subject, s.issuer, &key.PublicKey, time.Now(), true)
+	if err != nil {
+		return err
+	}
+	der, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		return err
+	}
+	private := pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})
+	if err := os.WriteFile(filepath.Join(folder, name+".key"), private, 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, name+".pem"), pemOf(leaf), 0o644)
 }
 
 // What the file `lie` says.

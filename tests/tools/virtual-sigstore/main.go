@@ -17,7 +17,9 @@
 //	rekor2.json                logged by Rekor 2, with a timestamp
 //	rekor2_trusted_root.json   what to trust for it; no certificate log
 //
-// With -log it signs nothing and serves its signature log, which takes what others sign: log.go.
+// With -log it signs nothing and serves its signature log, which takes what others sign: log.go. With
+// -subject and -issuer it gives them keys and certificates for that: signer.key and signer.pem, and those of
+// another@example.com, another.key and another.pem.
 package main
 
 import (
@@ -64,7 +66,7 @@ func main() {
 	flag.Parse()
 	do := func() error { return run(*digest, *subject, *issuer, *out) }
 	if *isLog {
-		do = func() error { return serve(*out) }
+		do = func() error { return serve(*subject, *issuer, *out) }
 	}
 	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
