@@ -20,6 +20,7 @@ mod verify;
 mod watch;
 
 use std::ffi::OsString;
+use std::sync::OnceLock;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
@@ -46,7 +47,8 @@ pub(crate) fn main(
         Err(Refused::ByUs(error)) => return failed(&error, terminal),
     };
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), signing::is_fips());
-    let context = Context { environment, terminal, logging: &arguments.logging, metrics };
+    let (logging, telemetry) = (&arguments.logging, OnceLock::new());
+    let context = Context { environment, terminal, logging, metrics, telemetry };
     let done = match &arguments.command {
         None => block_on(sync::execute(&arguments.sync, &context)),
         Some(Command::Sync(typed)) => block_on(sync::execute(typed, &context)),
@@ -69,6 +71,9 @@ pub(crate) fn main(
         Some(Command::Completions(typed)) => completions::execute(typed, &context),
         Some(Command::Man(typed)) => man::execute(typed, &context),
     };
+    if let Some(telemetry) = context.telemetry.get() {
+        telemetry.end();
+    }
     done.unwrap_or_else(|error| failed(&error, terminal))
 }
 

@@ -128,6 +128,7 @@ pub(crate) const ALLOW_EMPTY: Variable = variable("allow-empty", "SYNCER_ALLOW_E
 pub(crate) const METRICS_LISTEN: Variable = variable("metrics-listen", "SYNCER_METRICS_LISTEN");
 pub(crate) const METRICS_FILE: Variable = variable("metrics-file", "SYNCER_METRICS_FILE");
 pub(crate) const METRICS_PUSH: Variable = variable("metrics-push", "SYNCER_METRICS_PUSH");
+pub(crate) const OTLP_ENDPOINT: Variable = variable("otlp-endpoint", "SYNCER_OTLP_ENDPOINT");
 
 /// Every variable that stands in for a flag.
 pub(crate) const VARIABLES: &[Variable] = &[
@@ -209,6 +210,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     METRICS_LISTEN,
     METRICS_FILE,
     METRICS_PUSH,
+    OTLP_ENDPOINT,
 ];
 
 /// The region of AWS's own tools, the first one that is set.

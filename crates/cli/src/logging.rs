@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use report::Progress;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::arguments::{LogFormat, LogLevel};
 use crate::terminal::Terminal;
@@ -41,22 +42,32 @@ pub(crate) struct Logging {
     pub(crate) format: LogFormat,
 }
 
-/// Begins to log; a second call in one process changes nothing.
-pub(crate) fn begin(logging: Logging, terminal: &Terminal, progress: Option<Arc<Progress>>) {
-    let writer = Around { progress };
+/// Someone who wants spans, and says which.
+pub(crate) type SpanLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// Begins to log, and to tell of spans who wants them; a second call in one process changes nothing.
+pub(crate) fn begin(
+    logging: Logging,
+    terminal: &Terminal,
+    progress: Option<Arc<Progress>>,
+    spans: Option<SpanLayer>,
+) {
     let debugging = logging.level >= LogLevel::Debug;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter(logging))
-        .with_writer(writer)
-        .with_target(debugging);
+    let lines = fmt::layer().with_writer(Around { progress }).with_target(debugging);
+    let subscriber = tracing_subscriber::registry().with(spans);
     let _already_begun = match logging.format {
         LogFormat::Json => {
-            let subscriber = subscriber.with_ansi(false).json().with_span_list(false);
-            tracing::subscriber::set_global_default(subscriber.finish())
+            let lines = lines.with_ansi(false).json().with_span_list(false);
+            tracing::subscriber::set_global_default(
+                subscriber.with(lines.with_filter(filter(logging))),
+            )
         }
-        LogFormat::Text => tracing::subscriber::set_global_default(
-            subscriber.with_ansi(terminal.colour_messages).finish(),
-        ),
+        LogFormat::Text => {
+            let lines = lines.with_ansi(terminal.colour_messages);
+            tracing::subscriber::set_global_default(
+                subscriber.with(lines.with_filter(filter(logging))),
+            )
+        }
     };
 }
 

@@ -24,6 +24,8 @@ mod run;
 mod settings;
 mod signals;
 mod signatures;
+#[cfg_attr(not(feature = "otlp"), path = "telemetry_absent.rs")]
+mod telemetry;
 mod telling;
 mod terminal;
 mod who;

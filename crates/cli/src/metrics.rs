@@ -123,7 +123,7 @@ async fn pushed(
         url: push.url.clone(),
         headers,
         content_type: Exposition::Text.content_type(),
-        body,
+        body: body.into_bytes(),
     };
     let sent = deliver(&client, &delivery, &Patience::default()).await;
     sent.map(drop).map_err(|error| error.to_string())

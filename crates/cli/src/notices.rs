@@ -212,7 +212,10 @@ impl Prepared {
             headers.insert(name.clone(), value);
         }
         let content_type = "application/json; charset=utf-8";
-        Ok((Delivery { method: Method::POST, url, headers, content_type, body }, host))
+        Ok((
+            Delivery { method: Method::POST, url, headers, content_type, body: body.into_bytes() },
+            host,
+        ))
     }
 }
 

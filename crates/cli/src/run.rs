@@ -4,7 +4,7 @@
 mod walks;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use indicatif::ProgressDrawTarget;
 use report::{
@@ -26,6 +26,7 @@ use crate::logging::RUN_SPAN;
 use crate::metrics;
 use crate::settings::{self, RunSettings};
 use crate::signals::Signals;
+use crate::telemetry::Telemetry;
 use crate::terminal::Terminal;
 use crate::wiring::Peers;
 
@@ -39,13 +40,15 @@ pub(crate) struct Context<'a> {
     pub(crate) logging: &'a LoggingArguments,
     /// What all runs of this process do, counted.
     pub(crate) metrics: Metrics,
+    /// What exports them and the traces, from when logging begins.
+    pub(crate) telemetry: OnceLock<Telemetry>,
 }
 
 impl Context<'_> {
     /// Begins to log, with lines and no bars.
     pub(crate) fn log_lines(&self) -> Result<(), CliError> {
         let logging = settings::logging(self.logging, self.environment, false)?;
-        crate::logging::begin(logging, self.terminal, None);
+        crate::logging::begin(logging, self.terminal, None, None);
         Ok(())
     }
 
@@ -226,14 +229,19 @@ impl Show {
     pub(crate) fn begin(settings: &RunSettings, context: &Context<'_>) -> Result<Self, CliError> {
         let bars = settings.progress && context.terminal.draws;
         let logging = settings::logging(context.logging, context.environment, bars)?;
-        if bars {
+        let telemetry = Telemetry::begin(&settings.telemetry, &context.metrics)?;
+        let spans = telemetry.layer();
+        let shown = if bars {
             let progress = Arc::new(Progress::new(ProgressDrawTarget::stderr()));
-            crate::logging::begin(logging, context.terminal, Some(Arc::clone(&progress)));
-            Ok(Self::Bars(progress))
+            crate::logging::begin(logging, context.terminal, Some(Arc::clone(&progress)), spans);
+            Self::Bars(progress)
         } else {
-            crate::logging::begin(logging, context.terminal, None);
-            Ok(Self::Lines(Arc::new(Lines::default())))
-        }
+            crate::logging::begin(logging, context.terminal, None, spans);
+            Self::Lines(Arc::new(Lines::default()))
+        };
+        telemetry.tell();
+        let _a_process_has_one = context.telemetry.set(telemetry);
+        Ok(shown)
     }
 
     fn listener(&self) -> Arc<dyn Listener> {

@@ -28,6 +28,7 @@ use crate::arguments::{
 use crate::environment::{self, Environment, Found};
 use crate::error::CliError;
 use crate::logging::Logging;
+use crate::telemetry;
 
 pub(crate) use audit::AuditSettings;
 pub(crate) use locks::LockChoice;
@@ -96,6 +97,8 @@ pub(crate) struct RunSettings {
     pub(crate) progress: bool,
     /// Where metrics go.
     pub(crate) metrics: MetricsSettings,
+    /// Where OpenTelemetry's traces and metrics go.
+    pub(crate) telemetry: telemetry::Settings,
 }
 
 impl ListSettings {
@@ -278,6 +281,10 @@ impl RunSettings {
             verbose: flag(typed.verbose, environment, environment::VERBOSE)?,
             progress: !no_progress,
             metrics: MetricsSettings::new(&typed.metrics, environment)?,
+            telemetry: telemetry::Settings::new(
+                typed.metrics.otlp_endpoint.as_deref(),
+                environment,
+            )?,
         })
     }
 }

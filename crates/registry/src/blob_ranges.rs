@@ -17,6 +17,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tracing::Instrument;
 
 use crate::answer::Opened;
 use crate::blob_part::Part;
@@ -213,7 +214,8 @@ impl Ahead {
             let Some(permit) = self.source.repository.endpoint.permit_for_more() else { return };
             let range = self.plan.take_piece();
             let (sender, content) = mpsc::unbounded_channel();
-            self.tasks.spawn(fetch(Arc::clone(&self.source), range.clone(), permit, sender));
+            let fetched = fetch(Arc::clone(&self.source), range.clone(), permit, sender);
+            self.tasks.spawn(fetched.in_current_span());
             self.segments.push_back(Segment::Piece(Piece { range, content, memory }));
         }
         self.is_short = false;
@@ -224,7 +226,8 @@ impl Ahead {
         let Some(permit) = self.source.repository.endpoint.permit_for_more() else { return };
         let range = self.plan.take_stretch();
         let (sender, coming) = oneshot::channel();
-        self.tasks.spawn(open(Arc::clone(&self.source), range.clone(), permit, sender));
+        let opened = open(Arc::clone(&self.source), range.clone(), permit, sender);
+        self.tasks.spawn(opened.in_current_span());
         let part = Part::coming(Arc::clone(&self.source), range, coming);
         self.segments.push_back(Segment::Stream(part));
     }

@@ -38,6 +38,7 @@ mod repository;
 mod request;
 mod retry;
 mod settings;
+mod spans;
 mod tags;
 mod tls;
 mod transport;
@@ -65,6 +66,7 @@ pub use settings::{
     ClientCertificate, RangePolicy, RegistrySettings, RetryPolicy, Settings, SettingsError,
     Timeouts,
 };
+pub use spans::SPANS;
 pub use tags::TagList;
 pub use usage::RegistryUsage;
 pub use web::web_client;

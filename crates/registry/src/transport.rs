@@ -14,12 +14,13 @@ use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use rustls::{ClientConfig, RootCertStore};
+use tracing::Instrument;
 use url::Url;
 
 use crate::error::{ErrorKind, Failure, chain_of};
 use crate::gate::MOST_AT_ONCE;
 use crate::settings::{ClientCertificate, Settings, SettingsError};
-use crate::tls;
+use crate::{spans, tls};
 
 /// Which connections a request uses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -126,6 +127,7 @@ impl Transport {
         let client = if pool == Pool::Small { &pools.small } else { &pools.bulk };
         let Message { method, mut url, mut headers, body } = message;
         let (shown, server) = (oci::shown_url(&url), server_of(&url));
+        let span = spans::request(&method, &url);
         if self.redirected && peer == Peer::Registry && url.port().is_some() {
             // A port in the URL would win over the endpoint's; see `Endpoint`.
             if let Ok(host) = HeaderValue::from_str(&server) {
@@ -134,22 +136,26 @@ impl Transport {
             let _ = url.set_port(None);
         }
         let request = client.request(method.clone(), url).headers(headers).body(body).send();
+        let request = request.instrument(span.clone());
         let started = Instant::now();
         let result = tokio::time::timeout(timeout.unwrap_or(self.timeout), request).await;
         let ms = started.elapsed().as_millis();
         match result {
             Ok(Ok(response)) => {
+                spans::answered(&span, response.status());
                 let status = response.status().as_u16();
                 tracing::debug!(target: "registry", %method, url = shown, status, ms, "answered");
                 Ok(response)
             }
             Ok(Err(error)) => {
+                spans::not_answered(&span, "network");
                 let broken = broken(&error, &server);
                 let cause = broken.failure.message();
                 tracing::debug!(target: "registry", %method, url = shown, ms, cause, "not answered");
                 Err(broken)
             }
             Err(_) => {
+                spans::not_answered(&span, "timeout");
                 tracing::debug!(target: "registry", %method, url = shown, ms, "not answered in time");
                 let message = format!("`{server}` did not answer in time");
                 Err(Broken {

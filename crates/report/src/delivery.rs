@@ -1,4 +1,4 @@
-//! [`deliver`]: brings a notice, or metrics, to a server that may be down, slow or busy, within bounds.
+//! [`deliver`]: brings a notice, metrics or traces to a server that may be down, slow or busy, within bounds.
 //!
 //! The address of a webhook is a secret, so no error has it, nor what the server says about it.
 
@@ -22,7 +22,7 @@ pub struct Delivery {
     /// The media type of the body, unless the headers have another one.
     pub content_type: &'static str,
     /// The body.
-    pub body: String,
+    pub body: Vec<u8>,
 }
 
 /// For how long it is tried.
@@ -224,7 +224,7 @@ mod tests {
             url: url.clone(),
             headers,
             content_type: "application/json",
-            body: "{}".to_owned(),
+            body: b"{}".to_vec(),
         };
         let patience = Patience {
             total: Duration::from_secs(1),

@@ -213,6 +213,17 @@ pub(crate) fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
+impl Mode {
+    /// As in reports and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Plan => "plan",
+            Self::Verify => "verify",
+        }
+    }
+}
+
 impl From<sync::Mode> for Mode {
     fn from(mode: sync::Mode) -> Self {
         match mode {

@@ -53,7 +53,10 @@ pub use github::STEP_SUMMARY_LIMIT;
 pub use hint::next_step;
 pub use lines::Lines;
 pub use merge::MergeError;
-pub use metrics::{Exposition, Metrics, RegistryUses, RunMetrics, RunPlan, group, groups_of};
+pub use metrics::{
+    Distribution, Exposition, FamilyFigures, Figures, Labels, Metrics, Number, RegistryUses,
+    RunMetrics, RunPlan, Sample, group, groups_of,
+};
 pub use notices::{
     Notice, NoticeKind, NoticeReport, Occasion, Template, TemplateError, WebhookSignature, causes,
     notice_schema, slack, teams,

@@ -7,6 +7,7 @@
 
 mod exposition;
 mod families;
+mod figures;
 mod groups;
 mod run;
 
@@ -18,6 +19,7 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 pub use exposition::Exposition;
+pub use figures::{Distribution, FamilyFigures, Figures, Labels, Number, Sample};
 pub use groups::{group, groups_of};
 pub use run::RunMetrics;
 
@@ -101,6 +103,11 @@ impl Metrics {
             let labels = NoticeLabels { kind: report.kind.as_str(), result };
             self.0.families.notices.get_or_create(&labels).inc();
         }
+    }
+
+    /// All metrics as values, by the names that they have in [`Exposition::Text`].
+    pub fn figures(&self) -> Vec<FamilyFigures> {
+        figures::read(&self.encode(Exposition::OpenMetrics))
     }
 
     /// All metrics as text.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use futures::future::{join, join_all};
 use oci::{Digest, Location, Manifest, Selector, Tag};
+use tracing::{Instrument, Span};
 
 use crate::act::Act;
 use crate::carry::{Carrier, Parts, Root};
@@ -15,7 +16,7 @@ use crate::item::Item;
 use crate::place::{Place, Tagged};
 use crate::signatures::{self, Subject};
 use crate::walk::Walk;
-use crate::{Class, Failure, Outcome, Side, closure, subset};
+use crate::{Class, Failure, Outcome, Side, closure, spans, subset};
 
 /// Brings an image to every target that lacks it, under the tags that are wanted there. Each of the
 /// items has come to its end afterwards.
@@ -56,7 +57,9 @@ pub(crate) async fn image(
         to.iter().for_each(|destination| destination.announce(&closure));
         carrier.closure(&closure, &to, Root::LeftToCaller).await
     };
+    let brought = brought.instrument(spans::transfer());
     let companions = search.for_targets(wanting.iter().map(|(item, _)| &item.wanted.target), nodes);
+    let companions = companions.instrument(spans::companions());
     let (brought, companions) = if must_have_all(walk) {
         // What would keep the image from being published keeps all of it from being sent.
         let companions = companions.await;
@@ -217,8 +220,11 @@ impl Copy<'_> {
         let nodes = children.filter(|node| all || node.digest() == root.digest());
         let nodes: Vec<Subject> = nodes.map(Subject::of).collect();
         let (source, target) = (self.carrier.source, destination.place);
-        signatures::sign(self.walk, item, source, target, &nodes).await?;
-        self.tag(destination, item, root, parts).await
+        let is_signed = item.wanted.signatures.sign.is_some();
+        let span = if is_signed { spans::sign(&item.span) } else { Span::none() };
+        signatures::sign(self.walk, item, source, target, &nodes).instrument(span).await?;
+        let span = spans::publish(&item.span);
+        self.tag(destination, item, root, parts).instrument(span).await
     }
 
     /// Sets the tag and reads it back.

@@ -4,13 +4,16 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use signing::KeyReference;
 use tokio::time::Instant;
+use tracing::Span;
 
+use crate::spans;
 use crate::{Failure, ItemId, ItemReport, Outcome, SignatureReport, SignatureState, Wanted};
 
 /// One wanted tag on its walk.
 pub(crate) struct Item {
     pub(crate) id: ItemId,
     pub(crate) wanted: Arc<Wanted>,
+    pub(crate) span: Span,
     started: Instant,
     report: Mutex<ItemReport>,
     has_moved: OnceLock<()>,
@@ -22,7 +25,8 @@ impl Item {
     pub(crate) fn new(id: ItemId, wanted: Arc<Wanted>) -> Self {
         let report = Mutex::new(ItemReport::new(Arc::clone(&wanted), Outcome::Failed));
         let (has_moved, end) = (OnceLock::new(), OnceLock::new());
-        Self { id, wanted, started: Instant::now(), report, has_moved, end }
+        let span = spans::item(&wanted);
+        Self { id, wanted, span, started: Instant::now(), report, has_moved, end }
     }
 
     /// What is known of it so far. Not to be held for long.

@@ -37,6 +37,7 @@ mod resolve;
 mod schedule;
 mod shard;
 mod signatures;
+mod spans;
 mod subset;
 mod tag_lists;
 mod tee;

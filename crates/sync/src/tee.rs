@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 use crate::place::BlobContent;
 use crate::{Class, Failure, Side};
@@ -25,7 +26,8 @@ pub(crate) fn split(content: BlobContent, writers: usize) -> Vec<BlobContent> {
     }
     let (senders, receivers): (Vec<_>, Vec<_>) =
         (0..writers).map(|_| mpsc::channel(PIECES)).unzip();
-    let pump = Arc::new(AbortOnDropHandle::new(tokio::spawn(pump(content, senders))));
+    let pump =
+        Arc::new(AbortOnDropHandle::new(tokio::spawn(pump(content, senders).in_current_span())));
     let content = |receiver: mpsc::Receiver<Result<Bytes, Failure>>| {
         // The pump ends with the last of its readers.
         let state = (receiver, Arc::clone(&pump), true);

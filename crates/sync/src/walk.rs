@@ -10,6 +10,7 @@ use std::sync::Arc;
 use futures::future::{join, join_all};
 use oci::{Digest, Location, Selection};
 use tokio::sync::Semaphore;
+use tracing::{Instrument, Span};
 
 use crate::act::Acts;
 use crate::blobs::Blobs;
@@ -27,7 +28,7 @@ use crate::turns::Turns;
 use crate::{
     Class, Decision, Event, Failure, ItemId, ItemReport, Listener, Mode, Options, Outcome, Side,
     SignatureReport, SignatureState, SourceState, Stop, TargetState, Wish, charts, copy, decide,
-    late, subset, verify,
+    late, spans, subset, verify,
 };
 
 /// What all walks of a run share.
@@ -61,15 +62,21 @@ pub(crate) async fn group(
     stop: &Stop,
 ) -> Vec<(ItemId, ItemReport)> {
     let mut targets = Targets::new();
-    let mut reports = Vec::new();
+    let (mut reports, mut item_spans) = (Vec::new(), Vec::new());
     for same_source in group {
         let begin = |(id, wanted): (ItemId, _)| {
             walk.listener.hear(&Event::ItemStarted { item: id, wanted: Arc::clone(&wanted) });
             Item::new(id, wanted)
         };
         let items: Vec<Item> = same_source.into_iter().map(begin).collect();
+        let spans: Vec<Span> = items.iter().map(|item| item.span.clone()).collect();
+        let in_common = spans.first().cloned().unwrap_or_else(Span::none);
+        for follower in spans.iter().skip(1) {
+            follower.follows_from(&in_common);
+        }
+        item_spans.extend(spans);
         tokio::select! {
-            () = one_source(walk, &items, &mut targets) => {}
+            () = one_source(walk, &items, &mut targets).instrument(in_common) => {}
             () = stop.give_up.cancelled() => {}
         }
         let given_up = || given_up(stop);
@@ -88,7 +95,8 @@ pub(crate) async fn group(
     }
     // Before it is told.
     walk.acts.ended(reports.iter_mut().map(|(_, report)| report)).await;
-    for (id, report) in &reports {
+    for ((id, report), span) in reports.iter().zip(&item_spans) {
+        spans::ended(span, report);
         walk.listener.hear(&Event::ItemFinished { item: *id, report: Arc::new(report.clone()) });
     }
     reports
@@ -137,8 +145,12 @@ async fn one_source(walk: &Walk, items: &[Item], targets: &mut Targets) {
             source.introduce().await;
         }
     };
-    let (held, ()) = join(join_all(held), introduced).await;
-    let Seen { state, manifest } = observe::source(walk, &wanted.selection, &source, &held).await;
+    let looks = async {
+        let (held, ()) = join(join_all(held), introduced).await;
+        let seen = observe::source(walk, &wanted.selection, &source, &held).await;
+        (held, seen)
+    };
+    let (held, Seen { state, manifest }) = looks.instrument(spans::observe()).await;
     let state = trusted(walk, items, &source, state).await;
     let subset = Subset::new(&source, &wanted.selection, &first.wanted.extent, manifest);
     let goals = open.iter().zip(&held).map(|((_, target), held)| {
@@ -166,7 +178,8 @@ async fn one_source(walk: &Walk, items: &[Item], targets: &mut Targets) {
                 if walk.options.mode == Mode::Verify && held.lacks_provenance() {
                     without_provenance.push(item);
                 }
-                settled.push(check(walk, item, &source, target, digest, outcome));
+                let checked = check(walk, item, &source, target, digest, outcome);
+                settled.push(checked.instrument(spans::check(&item.span)));
             }
             Next::Drift => {
                 let part_of = held.part_of(target, &item.wanted.extent).await;
@@ -197,7 +210,9 @@ async fn one_source(walk: &Walk, items: &[Item], targets: &mut Targets) {
         }
         match subset.into_root(digest).await {
             Ok(root) if plans => foresee::copies(walk, &source, root, &copied).await,
-            Ok(root) => copy::image(walk, &source, root, &copied).await,
+            Ok(root) => {
+                copy::image(walk, &source, root, &copied).instrument(spans::copy()).await;
+            }
             Err(failure) => copied.iter().for_each(|(item, _)| item.ends(Err(failure.clone()))),
         }
     };
@@ -208,7 +223,9 @@ async fn one_source(walk: &Walk, items: &[Item], targets: &mut Targets) {
 async fn trusted(walk: &Walk, items: &[Item], source: &Place, state: SourceState) -> SourceState {
     let (Some(digest), Some(first)) = (digest(&state), items.first()) else { return state };
     // What is demanded of a source is the same for all its targets.
-    match signatures::check_trust(walk, source, digest, &first.wanted.signatures.demands).await {
+    let demands = &first.wanted.signatures.demands;
+    let span = if demands.is_empty() { Span::none() } else { spans::verify() };
+    match signatures::check_trust(walk, source, digest, demands).instrument(span).await {
         Ok(Trust { refused: Some(reason), .. }) => SourceState::Refused(reason),
         Ok(Trust { refused: None, remarks, verified }) => {
             for item in items {

@@ -1,11 +1,11 @@
-//! The arguments that say where metrics go.
+//! The arguments that say where metrics and traces go.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 
-/// Where metrics for Prometheus go: docs/metrics.md.
+/// Where metrics for Prometheus go: docs/metrics.md. And where OpenTelemetry's go: docs/opentelemetry.md.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Metrics")]
 pub(crate) struct MetricsArguments {
@@ -19,4 +19,8 @@ pub(crate) struct MetricsArguments {
     /// `/metrics/job/NAME/…`
     #[arg(long, value_name = "URL")]
     pub(crate) metrics_push: Option<String>,
+    /// Send traces and metrics to this OpenTelemetry collector, by OTLP over HTTP, such as
+    /// `http://localhost:4318`; in builds that have it
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<String>,
 }

@@ -8,6 +8,7 @@ use report::{ExitStatus, RepositoryReport, Rules, RunFacts, Timeline, Timing};
 use sync::{Engine, Listener, Listeners, Mode, Options, RunReport, TagSelection, Wanted, Witness};
 use syncfile::EcrRepository;
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::{Context, Ended, HeldTo, Job, Show, Stopped};
 use crate::charts;
@@ -16,6 +17,7 @@ use crate::observers::{Beginning, Observers};
 use crate::repositories::Reconciliation;
 use crate::settings::RunSettings;
 use crate::signatures;
+use crate::telemetry;
 use crate::wiring::{self, Clients, Limits, Peers};
 
 /// A run that has begun, for all who follow it: it walks, mostly once, and ends.
@@ -210,6 +212,7 @@ impl<'a> Run<'a> {
         // A run that writes nothing pushes nothing.
         let pushes = (walked_in == Mode::Sync).then_some(&peers);
         let (document, status) = observers.end(&facts, &report, status, &clients, pushes).await;
+        telemetry::describe(&Span::current(), &document);
         Ended { document, report, facts, status }
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn last_successes(text: &str) -> Vec<(String, f64)> {
 }
 
 /// A label's value without the escapes of the text format.
-fn unescaped(label: &str) -> String {
+pub(super) fn unescaped(label: &str) -> String {
     let mut text = String::with_capacity(label.len());
     let mut rest = label.chars();
     while let Some(character) = rest.next() {
