@@ -34,18 +34,19 @@ pub(crate) use settings::Settings;
 const END: Duration = Duration::from_secs(5);
 
 /// What sends traces and metrics as long as the process lives.
+#[derive(Default)]
 pub(crate) struct Telemetry {
     runtime: Option<Runtime>,
     traces: Option<Traces>,
     metrics: Option<(Arc<Exporter>, JoinHandle<()>)>,
-    /// Hosts, for people.
+    trouble: Arc<Trouble>,
+    /// For people.
     collectors: Vec<String>,
 }
 
 struct Traces {
     provider: SdkTracerProvider,
     count: Arc<spans::Count>,
-    trouble: Arc<Trouble>,
 }
 
 impl Telemetry {
@@ -54,7 +55,7 @@ impl Telemetry {
     /// # Errors
     /// A file of certificates that cannot be read, and what the system says.
     pub(crate) fn begin(settings: &Settings, metrics: &Metrics) -> Result<Self, CliError> {
-        let mut begun = Self { runtime: None, traces: None, metrics: None, collectors: Vec::new() };
+        let mut begun = Self::default();
         if settings.traces.is_none() && settings.metrics.is_none() {
             return Ok(begun);
         }
@@ -63,17 +64,17 @@ impl Telemetry {
         let runtime = runtime.map_err(|error| {
             CliError::failed(format!("cannot start the runtime of OpenTelemetry: {error}"))
         })?;
-        let trouble = Arc::new(Trouble::default());
+        let trouble = &begun.trouble;
         if let Some(destination) = &settings.traces {
-            let collector = Collector::new("traces", destination, &trouble)?;
+            let collector = Collector::new("traces", destination, trouble)?;
             begun.collectors.push(format!("traces go to {}", destination.host));
             let count = Arc::default();
             let exporter = spans::Exporter::new(collector, runtime.handle().clone(), &count);
             let provider = spans::provider(exporter, &count, &settings.resource);
-            begun.traces = Some(Traces { provider, count, trouble: Arc::clone(&trouble) });
+            begun.traces = Some(Traces { provider, count });
         }
         if let Some(destination) = &settings.metrics {
-            let collector = Collector::new("metrics", destination, &trouble)?;
+            let collector = Collector::new("metrics", destination, trouble)?;
             begun.collectors.push(format!("metrics go to {}", destination.host));
             let resource = settings.resource.clone();
             let exporter = Exporter::new(collector, metrics.clone(), resource, started);
@@ -113,6 +114,7 @@ impl Telemetry {
     pub(crate) fn end(&self) {
         let Some(runtime) = &self.runtime else { return };
         let end = Instant::now() + END;
+        self.trouble.ends();
         let last = self.metrics.as_ref().map(|(exporter, periodic)| {
             periodic.abort();
             let exporter = Arc::clone(exporter);
@@ -120,7 +122,7 @@ impl Telemetry {
         });
         if let Some(traces) = &self.traces {
             let _what_is_wrong_was_told = traces.provider.shutdown_with_timeout(END);
-            traces.trouble.lost(traces.count.lost());
+            self.trouble.lost(traces.count.lost());
         }
         if let Some(last) = last {
             let _taken = runtime.block_on(async { tokio::time::timeout_at(end, last).await });

@@ -17,6 +17,9 @@ use reqwest::header::{CONTENT_ENCODING, HeaderValue};
 use super::settings::Destination;
 use crate::error::{CliError, with_causes};
 
+/// How long one message is tried when the process ends: less than it waits, so that it knows what was wrong.
+const AT_THE_END: Duration = Duration::from_secs(3);
+
 /// The first pause before something is sent again.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -70,9 +73,10 @@ impl Collector {
             content_type: "application/x-protobuf",
             body,
         };
+        let timeout = if self.trouble.is_ending() { (*timeout).min(AT_THE_END) } else { *timeout };
         // One that is known to be down is asked once each time.
-        let pause = if self.trouble.is_known() { *timeout * 2 } else { PAUSE };
-        let patience = Patience { total: *timeout, attempt: *timeout, pause };
+        let pause = if self.trouble.is_known() { timeout * 2 } else { PAUSE };
+        let patience = Patience { total: timeout, attempt: timeout, pause };
         let taken = deliver(&self.client, &delivery, &patience).await;
         if let Err(error) = &taken {
             self.trouble.not_taken(self.signal, &self.destination.host, error);
@@ -89,15 +93,27 @@ fn gzipped(body: &[u8]) -> Option<Vec<u8>> {
 
 /// What goes wrong with a collector is told once by a process, however often it goes wrong.
 #[derive(Default)]
-pub(super) struct Trouble(AtomicBool);
+pub(super) struct Trouble {
+    is_told: AtomicBool,
+    ends: AtomicBool,
+}
 
 impl Trouble {
     fn is_known(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.is_told.load(Ordering::Relaxed)
+    }
+
+    fn is_ending(&self) -> bool {
+        self.ends.load(Ordering::Relaxed)
+    }
+
+    /// The process ends.
+    pub(super) fn ends(&self) {
+        self.ends.store(true, Ordering::Relaxed);
     }
 
     fn not_taken(&self, signal: &str, host: &oci::Host, error: &report::Undelivered) {
-        if !self.0.swap(true, Ordering::Relaxed) {
+        if !self.is_told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "{host} does not take {signal}: {error}; the run goes on, and this is not told again"
             );
@@ -106,10 +122,10 @@ impl Trouble {
 
     /// So many spans were not taken, or did not fit into the queue.
     pub(super) fn lost(&self, spans: u64) {
-        if spans > 0 && !self.0.swap(true, Ordering::Relaxed) {
+        if spans > 0 && !self.is_told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "the traces are not whole: {spans} spans were left out, because the collector was \
-                 slower than the run"
+                "the traces are not whole: {spans} spans were left out, because the collector did \
+                 not take them in time"
             );
         }
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, Shared};
+use futures::future::{BoxFuture, WeakShared};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
@@ -15,10 +15,11 @@ use super::scope::Scopes;
 use crate::error::Failure;
 
 /// Requests under way, each for everyone who wants its answer. One whose caller is dropped is
-/// carried on by the others.
-pub(crate) struct Flights<K, V: Clone>(Mutex<Vec<(K, Flight<V>)>>);
+/// carried on by the others; without any, it ends: it may hold what these are a part of.
+pub(crate) struct Flights<K, V: Clone>(Mutex<Vec<(K, WeakFlight<V>)>>);
 
-type Flight<V> = Shared<BoxFuture<'static, Result<V, Failure>>>;
+type Flight<V> = BoxFuture<'static, Result<V, Failure>>;
+type WeakFlight<V> = WeakShared<Flight<V>>;
 
 impl<K, V: Clone> Default for Flights<K, V> {
     fn default() -> Self {
@@ -36,18 +37,20 @@ impl<K: Eq, V: Clone> Flights<K, V> {
     ) -> Result<V, Failure> {
         let flight = {
             let mut flights = lock(&self.0);
-            let running = flights.iter().find(|(key, _)| serves(key));
-            match running.map(|(_, flight)| flight.clone()) {
+            flights.retain(|(_, flight)| flight.upgrade().is_some());
+            let mut serving = flights.iter().filter(|(key, _)| serves(key));
+            match serving.find_map(|(_, flight)| flight.upgrade()) {
                 Some(flight) => flight,
                 None => {
                     let flight = start().shared();
-                    flights.push((key, flight.clone()));
+                    flights.extend(flight.downgrade().map(|weak| (key, weak)));
                     flight
                 }
             }
         };
         let result = flight.clone().await;
-        lock(&self.0).retain(|(_, other)| !flight.ptr_eq(other));
+        lock(&self.0)
+            .retain(|(_, other)| other.upgrade().is_some_and(|other| !flight.ptr_eq(&other)));
         result
     }
 }
@@ -195,6 +198,22 @@ mod tests {
         let (first, second) = futures::join!(first, ask(2));
         assert!(first.is_err());
         assert_eq!(second.unwrap(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flight_that_nobody_wants_any_more_is_let_go() {
+        let flights: Arc<Flights<(), u32>> = Arc::default();
+        let held = Arc::clone(&flights);
+        let start = || {
+            async move {
+                let _held = held;
+                std::future::pending().await
+            }
+            .boxed()
+        };
+        let joined = flights.join((), |()| true, start);
+        assert!(tokio::time::timeout(Duration::from_secs(1), joined).await.is_err());
+        assert_eq!(Arc::strong_count(&flights), 1);
     }
 
     fn token(scopes: &str, lifetime: u64) -> Arc<Token> {
