@@ -36,6 +36,11 @@ use std::process::ExitCode;
 use environment::Environment;
 use terminal::Terminal;
 
+// The static binary would have musl's allocator, which has one lock for all threads.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let environment = Environment::of_this_process();
     let terminal = Terminal::of_this_process(&environment);
