@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Images, Item, Kind, Layout, Listening, Server, Workbench};
+use crate::{Item, Kind, Layout, Listening, Server, Workbench};
 
 /// The password of every key that cosign makes here.
 pub const KEY_PASSWORD: &str = "a password";
@@ -23,14 +23,8 @@ pub struct Mirroring {
 
 impl Mirroring {
     /// Starts both servers and pushes the image to the source.
-    pub fn new(
-        bench: Workbench,
-        source: Kind,
-        target: Kind,
-        image: impl FnOnce(&Images<'_>) -> Layout,
-    ) -> Self {
+    pub fn new(bench: Workbench, source: Kind, target: Kind, image: Layout) -> Self {
         let (source, target) = (bench.start(source), bench.start(target));
-        let image = image(&bench.images());
         let mirroring = Self { bench, source, target, image };
         mirroring.bench.push(&mirroring.image, &format!("{}:1", mirroring.source()));
         mirroring

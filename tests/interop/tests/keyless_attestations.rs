@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use interop::{Images, Item, Kind, Layout, Listening, Mirroring, Workbench, text};
+use interop::{Item, Kind, Layout, Listening, Mirroring, Workbench, text};
 use serde_json::json;
 
 const TOOLS: [&str; 7] =
@@ -59,7 +59,7 @@ impl Setting {
     fn new(form: Form) -> Option<Self> {
         let bench =
             Workbench::with_image_syncer(&format!("keyless attestations {form:?}"), &TOOLS)?;
-        let image = |images: &Images<'_>| images.small("amd64", "single");
+        let image = bench.images().small("amd64", "single");
         let kind = Kind::Distribution3;
         let mirroring = Mirroring::new(bench, kind, kind, image);
         let log = mirroring.start_log("log", &["-subject", SUBJECT, "-issuer", ISSUER]);

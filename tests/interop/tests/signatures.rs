@@ -19,7 +19,8 @@ const TOOLS: [&str; 8] = [
 fn set_up(name: &str, source: Kind, target: Kind) -> Option<Mirroring> {
     let name = format!("signatures {name} {} {}", source.program(), target.program());
     let bench = Workbench::with_image_syncer(&name, &TOOLS)?;
-    let setting = Mirroring::new(bench, source, target, |images| images.index_with_attestations());
+    let image = bench.images().index_with_attestations();
+    let setting = Mirroring::new(bench, source, target, image);
     ["ours", "theirs"].into_iter().for_each(|key| setting.make_keys(key));
     Some(setting)
 }

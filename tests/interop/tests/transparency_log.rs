@@ -6,7 +6,7 @@
 use std::ops::Deref;
 use std::path::Path;
 
-use interop::{Images, KEY_PASSWORD, Kind, Listening, Mirroring, Request, Workbench, text};
+use interop::{KEY_PASSWORD, Kind, Listening, Mirroring, Request, Workbench, text};
 
 const TOOLS: [&str; 8] = [
     "cosign",
@@ -44,7 +44,7 @@ impl Setting {
     fn new(name: &str) -> Option<Self> {
         let bench = Workbench::with_image_syncer(&format!("transparency log {name}"), &TOOLS)?;
         let kind = Kind::Distribution3;
-        let image = |images: &Images<'_>| images.small("amd64", "single");
+        let image = bench.images().small("amd64", "single");
         let mirroring = Mirroring::new(bench, kind, kind, image);
         mirroring.make_keys("ours");
         let log = mirroring.start_log("log", &[]);
