@@ -187,7 +187,8 @@ impl Engine {
             let (stop, fail_fast) = (stop.clone(), fail_fast.clone());
             let walked = async move {
                 let _slot = slot;
-                let reports = walk::group(&walk, group, &stop).await;
+                // On the heap: what is in it is deeper than what the compiler looks through.
+                let reports = Box::pin(walk::group(&walk, group, &stop)).await;
                 let all_well = reports.iter().all(|(_, report)| ended_well(report.outcome));
                 if walk.options.fail_fast && !all_well {
                     fail_fast.cancel();

@@ -118,7 +118,7 @@ service:
     /// All samples of the last message, each as a line of Prometheus' text format.
     fn samples(&self) -> BTreeSet<String> {
         let messages = self.messages("metrics");
-        let message = messages.last().expect("metrics");
+        let message = messages.last().unwrap();
         let mut samples = BTreeSet::new();
         for metric in array(&message["resourceMetrics"][0]["scopeMetrics"][0]["metrics"]) {
             let name = metric["name"].as_str().unwrap();
