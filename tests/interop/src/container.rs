@@ -66,11 +66,14 @@ pub struct Container<'a> {
 impl<'a> Container<'a> {
     /// One of this image.
     pub fn of(bench: &'a Workbench, image: &ContainerImage) -> Self {
+        // buildah names a container after its image, and takes no capital letter in that: not the whole path.
+        let (above, folder) = (image.folder.parent().unwrap(), image.folder.file_name().unwrap());
         let buildah = |arguments: &[&str]| {
-            let said = isolated(bench, "buildah").args(storage(bench)).args(arguments).succeed();
-            said.trim().to_owned()
+            let buildah = isolated(bench, "buildah").in_folder(above).args(storage(bench));
+            buildah.args(arguments).succeed().trim().to_owned()
         };
-        let name = buildah(&["from", &format!("oci:{}", image.reference())]);
+        let from = format!("oci:{}:{}", folder.display(), env!("CARGO_PKG_VERSION"));
+        let name = buildah(&["from", &from]);
         let root = PathBuf::from(buildah(&["mount", &name]));
         let arguments = ["--user", "65532:65532", "--cap-drop", "all"].map(str::to_owned).to_vec();
         Self { bench, name, root, arguments }
