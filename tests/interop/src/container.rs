@@ -30,17 +30,18 @@ impl ContainerImage {
     /// Builds it of this binary into a folder of the workbench with this name.
     pub fn build(bench: &Workbench, name: &str, binary: &Path, platforms: &[&str]) -> Self {
         let folder = bench.folder().join(name);
-        let sbom = bench.folder().join("sbom.json");
-        std::fs::write(&sbom, r#"{"bomFormat": "CycloneDX", "serialNumber": "urn:uuid:1"}"#)
-            .unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/container/build");
+        // Cargo finds its programs by their names.
+        let programs = bench.tool_path("cargo-cyclonedx").parent().unwrap().to_owned();
+        let path = std::env::var_os("PATH").unwrap();
+        let path = std::iter::once(programs).chain(std::env::split_paths(&path));
         let mut build = Process::new(&script.canonicalize().unwrap())
             .env("SOURCE_DATE_EPOCH", "1700000000")
+            .env("PATH", std::env::join_paths(path).unwrap())
             .args([&folder])
+            // Whose certificates are in it is not what is looked at.
             .args(["--ca-bundle"])
-            .args([bench.certificate_authority()])
-            .args(["--sbom"])
-            .args([sbom]);
+            .args([bench.certificate_authority()]);
         for platform in platforms {
             let binary = format!("{platform}={}", binary.display());
             build = build.args(["--platform", platform, "--binary", &binary]);

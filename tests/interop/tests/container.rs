@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use interop::{Container, ContainerImage, Kind, Layout, Workbench, static_binary};
 use serde_json::Value;
 
-const TOOLS: [&str; 7] = ["buildah", "crane", "git", "jq", "skopeo", "umoci", "unshare"];
+const TOOLS: [&str; 8] =
+    ["buildah", "cargo-cyclonedx", "crane", "git", "jq", "skopeo", "umoci", "unshare"];
 /// The most that a pull may bring.
 const LIMIT: u64 = 30_000_000;
 
@@ -79,9 +80,22 @@ fn it_holds_what_it_needs_and_nothing_else() {
         "/usr/share/sbom/image-syncer.cdx.json",
     ];
     assert_eq!(files, expected);
-    let sbom = std::fs::read(root.join("usr/share/sbom/image-syncer.cdx.json")).unwrap();
-    let sbom: Value = serde_json::from_slice(&sbom).unwrap();
-    assert_eq!(sbom, serde_json::json!({ "bomFormat": "CycloneDX" }), "nothing of one build alone");
+    let sbom = std::fs::read_to_string(root.join("usr/share/sbom/image-syncer.cdx.json")).unwrap();
+    let bill: Value = serde_json::from_str(&sbom).unwrap();
+    assert_eq!(
+        (bill["bomFormat"].as_str(), bill["specVersion"].as_str()),
+        (Some("CycloneDX"), Some("1.5"))
+    );
+    let parts = bill["components"].as_array().unwrap();
+    let has = |name: &str| parts.iter().any(|part| part["name"] == name);
+    let expected =
+        [("sync", true), ("tokio", true), ("mimalloc", true), ("opentelemetry_sdk", true)];
+    for (name, is_in_it) in expected.into_iter().chain([("testkit", false), ("insta", false)]) {
+        assert_eq!(has(name), is_in_it, "{name}");
+    }
+    assert!(!sbom.contains("serialNumber"), "nothing of one build alone");
+    let scratch = std::env::temp_dir();
+    assert!(!sbom.contains(scratch.to_str().unwrap()), "nothing of one machine alone");
 }
 
 /// The binary as it is shipped, which takes too long to build for each run of CI.

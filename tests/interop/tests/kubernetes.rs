@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use interop::{Cluster, Container, ContainerImage, Kind, Workbench, static_binary};
 use serde_json::{Value, json};
 
-const TOOLS: [&str; 7] = ["buildah", "crane", "etcd", "helm", "jq", "kubernetes", "unshare"];
+const TOOLS: [&str; 8] =
+    ["buildah", "cargo-cyclonedx", "crane", "etcd", "helm", "jq", "kubernetes", "unshare"];
 /// Kinds of somebody else's that the chart makes. Those of the Secrets Store CSI driver are in no package registry.
 const KINDS: [&str; 2] = ["crds-external-secrets", "crds-prometheus-operator"];
 
