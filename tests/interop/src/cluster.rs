@@ -148,9 +148,14 @@ impl<'a> Cluster<'a> {
         folder
     }
 
+    /// The file that logs kubectl and helm in as an administrator.
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("kubeconfig")
+    }
+
     /// kubectl, logged in as an administrator.
     pub fn kubectl(&self, arguments: &[&str]) -> Process {
-        let config = self.folder.join("kubeconfig");
+        let config = self.config();
         let kubectl =
             self.bench.tool("kubernetes").args(["kubectl", "--kubeconfig"]).args([config]);
         // Its cache of what there is would miss a new kind.
