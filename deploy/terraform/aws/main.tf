@@ -16,8 +16,7 @@ data "aws_region" "current" {}
 locals {
   account   = data.aws_caller_identity.current.account_id
   partition = data.aws_partition.current.partition
-  # `name` since version 6 of the provider is `region`.
-  region = try(data.aws_region.current.region, data.aws_region.current.name)
+  region    = data.aws_region.current.region
 
   writer_events = ["push", "schedule", "workflow_dispatch"]
   dry_events    = ["pull_request", "pull_request_target", "merge_group"]
