@@ -75,7 +75,7 @@ pub struct Failure {
 
 impl Failure {
     /// A failure that trying again does not mend.
-    pub(crate) fn new(side: Side, class: Class, message: impl Into<String>) -> Self {
+    pub fn new(side: Side, class: Class, message: impl Into<String>) -> Self {
         Self {
             side,
             class,

@@ -148,14 +148,7 @@ pub(super) fn failure_of(error: &ecr::Error) -> Failure {
 }
 
 pub(super) fn failed(class: Class, message: impl Into<String>) -> Failure {
-    Failure {
-        side: Side::Target,
-        class,
-        message: message.into(),
-        hint: None,
-        temporary: false,
-        content_unknown: false,
-    }
+    Failure::new(Side::Target, class, message)
 }
 
 pub(super) fn again(failure: Failure) -> Failure {

@@ -167,12 +167,5 @@ fn tell(moved: Moved, report: &ItemReport) -> (String, ExitStatus) {
 }
 
 fn failure(class: Class, message: impl Into<String>) -> Failure {
-    Failure {
-        side: Side::Target,
-        class,
-        message: message.into(),
-        hint: None,
-        temporary: false,
-        content_unknown: false,
-    }
+    Failure::new(Side::Target, class, message)
 }
