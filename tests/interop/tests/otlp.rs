@@ -273,6 +273,13 @@ impl Spans {
     }
 }
 
+/// A list of one image, which is at its source.
+fn one_image(bench: &Workbench, source: &Server, target: &Server) -> PathBuf {
+    bench.push(&bench.images().small("amd64", "app"), &format!("{}/app:1", source.host()));
+    let (from, to) = (source.host(), target.host());
+    bench.list(&format!("- {{ source: '{from}/app:1', destination: '{to}/app:1' }}"), &[])
+}
+
 fn pair(bench: &Workbench) -> (Server, Server) {
     (bench.start(Kind::GoContainerregistry), bench.start(Kind::GoContainerregistry))
 }
@@ -412,13 +419,7 @@ fn plans_and_rounds_of_a_watch_are_traces_too() {
     let Some(bench) = Workbench::with_image_syncer("otlp watch", &TOOLS) else { return };
     let collector = Collector::start(&bench);
     let (source, target) = pair(&bench);
-    bench.push(&bench.images().small("amd64", "app"), &format!("{}/app:1", source.host()));
-    let entry = format!(
-        "- {{ source: '{}/app:1', destination: '{}/app:1' }}",
-        source.host(),
-        target.host()
-    );
-    let list = bench.list(&entry, &[]);
+    let list = one_image(&bench, &source, &target);
     let list = list.to_str().unwrap();
     let planned = bench.image_syncer().args(["plan", "-i", list]);
     planned.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url).run().expect_code(0);
@@ -503,13 +504,7 @@ fn a_collector_that_is_not_well_keeps_nobody_from_anything() {
     let Some(bench) = Workbench::with_image_syncer("otlp down", &tools) else { return };
     let runtime = Runtime::new().unwrap();
     let (source, target) = pair(&bench);
-    bench.push(&bench.images().small("amd64", "app"), &format!("{}/app:1", source.host()));
-    let entry = format!(
-        "- {{ source: '{}/app:1', destination: '{}/app:1' }}",
-        source.host(),
-        target.host()
-    );
-    let list = bench.list(&entry, &[]);
+    let list = one_image(&bench, &source, &target);
 
     // One that fails, and shows the headers that it got.
     let seen: Arc<Mutex<Vec<(String, HeaderMap)>>> = Arc::default();
