@@ -70,6 +70,17 @@ pub enum ApiError {
     TimedOut,
 }
 
+impl ApiError {
+    /// Whether the server may have done what it was asked.
+    fn leaves_open(&self) -> bool {
+        match self {
+            Self::TimedOut => true,
+            Self::Unreachable(error) => !error.is_connect(),
+            _ => false,
+        }
+    }
+}
+
 impl Cluster {
     /// The cluster that this pod is in, by the variables that the kubelet sets and the files of the
     /// service account in `folder`
@@ -248,21 +259,24 @@ pub(crate) async fn keep(
     let third = election.duration() / 3;
     // Until when we lead without having heard from the server.
     let mut good_until: Option<Instant> = None;
+    // Also after a write whose answer never came.
+    let mut may_be_ours = false;
     let mut complaints = Complaints::default();
-    loop {
+    while !stop.is_cancelled() {
         let begun = Instant::now();
         let until = good_until.unwrap_or(begun + third);
-        let attempt = tokio::select! {
-            () = stop.cancelled() => break,
-            attempt = tokio::time::timeout_at(until, place.attempt(&mut election)) => attempt,
-        };
+        // Not given up for `stop`: the server may carry out a write that we no longer wait for, after we
+        // have looked whether there is something to give back.
+        let attempt = tokio::time::timeout_at(until, place.attempt(&mut election)).await;
         let wait = match attempt.unwrap_or(Err(ApiError::TimedOut)) {
             Ok(is_ours) => {
+                may_be_ours = is_ours;
                 complaints.forget();
                 good_until = is_ours.then(|| begun + 2 * third);
                 third
             }
             Err(error) => {
+                may_be_ours |= error.leaves_open();
                 complaints.tell(&place, &error);
                 // While we lead there is little time left to renew it.
                 if good_until.is_some() { third / 5 } else { third }
@@ -276,9 +290,7 @@ pub(crate) async fn keep(
             () = tokio::time::sleep_until(wake.max(begun + third / 5)) => {}
         }
     }
-    if *leads.borrow()
-        && let Err(error) = timely(third, place.give_back(&election)).await
-    {
+    if may_be_ours && let Err(error) = timely(third, place.give_back(&election)).await {
         tracing::warn!(
             error = with_causes(&error),
             "the lease was not given back; it runs out by itself"

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use http::HeaderMap;
 use tempfile::TempDir;
+use tokio::sync::Notify;
 
 use super::*;
 use crate::lease::Keeper;
@@ -23,6 +24,15 @@ struct Held {
     conflicts: usize,
     /// Whether the next write finds that another replica has just written.
     races: bool,
+    /// What holds up the next write.
+    gate: Option<Arc<Gate>>,
+}
+
+/// A write is under way until it may go on.
+#[derive(Default)]
+struct Gate {
+    reached: Notify,
+    open: Notify,
 }
 
 #[derive(Clone, Default)]
@@ -45,6 +55,19 @@ impl Fake {
 
     fn holder(&self) -> String {
         self.spec().holder_identity.unwrap_or_default()
+    }
+
+    /// Carries out a write, as real servers do also for a client that no longer waits for it.
+    async fn write(self, answer: impl FnOnce(&mut Held) -> Answer + Send + 'static) -> Answer {
+        let gate = self.held().gate.take();
+        let write = tokio::spawn(async move {
+            if let Some(gate) = gate {
+                gate.reached.notify_one();
+                gate.open.notified().await;
+            }
+            answer(&mut self.held())
+        });
+        write.await.unwrap()
     }
 }
 
@@ -79,36 +102,38 @@ async fn read(State(fake): State<Fake>, headers: HeaderMap) -> Answer {
 
 async fn make(State(fake): State<Fake>, headers: HeaderMap, body: Bytes) -> Answer {
     let object: Value = serde_json::from_slice(&body).unwrap();
-    let mut held = fake.held();
-    if let Some(refusal) = held.refusal(&headers) {
-        return refusal;
-    }
-    if held.object.is_some() {
-        return status(
-            StatusCode::CONFLICT,
-            "leases.coordination.k8s.io \"mirror\" already exists",
-        );
-    }
-    (StatusCode::CREATED, held.keep(object).to_string())
+    let create = move |held: &mut Held| {
+        if let Some(refusal) = held.refusal(&headers) {
+            return refusal;
+        }
+        if held.object.is_some() {
+            let message = "leases.coordination.k8s.io \"mirror\" already exists";
+            return status(StatusCode::CONFLICT, message);
+        }
+        (StatusCode::CREATED, held.keep(object).to_string())
+    };
+    fake.write(create).await
 }
 
 async fn replace(State(fake): State<Fake>, headers: HeaderMap, body: Bytes) -> Answer {
     let object: Value = serde_json::from_slice(&body).unwrap();
-    let mut held = fake.held();
-    if let Some(refusal) = held.refusal(&headers) {
-        return refusal;
-    }
-    if std::mem::take(&mut held.races) {
-        let mut other = held.object.clone().unwrap();
-        other["spec"]["holderIdentity"] = json!("quicker");
-        held.keep(other);
-    }
-    let found = held.object.as_ref().map(|held| held["metadata"]["resourceVersion"].clone());
-    if found != Some(object["metadata"]["resourceVersion"].clone()) {
-        held.conflicts += 1;
-        return status(StatusCode::CONFLICT, "the object has been modified");
-    }
-    (StatusCode::OK, held.keep(object).to_string())
+    let update = move |held: &mut Held| {
+        if let Some(refusal) = held.refusal(&headers) {
+            return refusal;
+        }
+        if std::mem::take(&mut held.races) {
+            let mut other = held.object.clone().unwrap();
+            other["spec"]["holderIdentity"] = json!("quicker");
+            held.keep(other);
+        }
+        let found = held.object.as_ref().map(|held| held["metadata"]["resourceVersion"].clone());
+        if found != Some(object["metadata"]["resourceVersion"].clone()) {
+            held.conflicts += 1;
+            return status(StatusCode::CONFLICT, "the object has been modified");
+        }
+        (StatusCode::OK, held.keep(object).to_string())
+    };
+    fake.write(update).await
 }
 
 struct Server {
@@ -217,6 +242,30 @@ async fn who_cannot_renew_it_no_longer_leads() {
     // What is not ours is not given back.
     one.release().await;
     assert_eq!(server.fake.holder(), "quicker");
+}
+
+#[tokio::test]
+async fn what_was_being_written_when_it_was_stopped_is_given_back() {
+    let returned = json!({ "metadata": { "name": "mirror" }, "spec": { "holderIdentity": "" } });
+    for there in [None, Some(returned)] {
+        let server = serve().await;
+        let gate = Arc::new(Gate::default());
+        server.fake.held().gate = Some(gate.clone());
+        let is_first = there.is_none();
+        there.map(|object| server.fake.held().keep(object));
+        // It waits for an answer for a third of this.
+        let duration = Duration::from_secs(60);
+        let one = Keeper::of_cluster(server.cluster.clone(), "tools", "mirror", "one", duration);
+        gate.reached.notified().await;
+        let release = tokio::spawn(one.release());
+        tokio::task::yield_now().await;
+        gate.open.notify_one();
+        release.await.unwrap();
+        let spec = server.fake.spec();
+        assert_eq!(spec.holder_identity.as_deref(), Some(""), "first: {is_first}");
+        // It was written, and then given back.
+        assert_eq!(server.fake.held().version, if is_first { 2 } else { 3 });
+    }
 }
 
 #[test]
