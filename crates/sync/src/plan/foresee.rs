@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use oci::{Descriptor, Digest, Manifest};
 
@@ -40,19 +41,19 @@ pub(crate) async fn copies(
     let nodes = closure.levels.iter().rev().flatten().map(Manifest::digest);
     let nodes = nodes.filter(is_at_source).collect();
     let found = Search::new(walk, source).around(nodes).await;
-    for (item, target) in wanting {
-        let foreseen = async {
-            settle(walk, found.problems.clone(), item)?;
-            copy(walk, item, source, target, &closure, &found.rings).await
+    let (closure, found) = (&closure, &found);
+    let each = wanting.iter().map(|(item, target)| async move {
+        let foreseen = match settle(walk, found.problems.clone(), item) {
+            Ok(()) => copy(walk, item, source, target, closure, &found.rings).await,
+            Err(failure) => Err(failure),
         };
-        match foreseen.await {
-            Ok(foreseen) => {
-                item.report().foreseen = Some(Box::new(foreseen));
-                item.ends(Ok(Outcome::WouldCopy));
-            }
-            Err(failure) => item.ends(Err(failure)),
-        }
-    }
+        let outcome = foreseen.map(|foreseen| {
+            item.report().foreseen = Some(Box::new(foreseen));
+            Outcome::WouldCopy
+        });
+        item.ends(outcome);
+    });
+    join_all(each).await;
 }
 
 async fn copy(
