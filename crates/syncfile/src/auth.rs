@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use crate::diagnostic::Code;
-use crate::reader::{Field, Mapping, Reader};
+use crate::mapping::Mapping;
+use crate::reader::{Field, Reader};
 use crate::secret::{self, Secret, arn};
 use crate::yaml::{Content, Node};
 

@@ -3,7 +3,8 @@
 use oci::{Extent, Platform, Platforms};
 
 use crate::diagnostic::Code;
-use crate::reader::{Field, Mapping, Reader};
+use crate::mapping::Mapping;
+use crate::reader::{Field, Reader};
 
 /// Reads how much is wanted; nothing where that is wrong.
 pub(crate) fn read(reader: &mut Reader<'_>, keys: &mut Mapping<'_>) -> Option<Extent> {

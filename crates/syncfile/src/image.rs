@@ -5,7 +5,8 @@ use std::sync::Arc;
 use oci::{InvalidName, Location, Reference, Selection, Source, Tag, Target, Written};
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::reader::{Field, Mapping, Reader, Spanned};
+use crate::mapping::Mapping;
+use crate::reader::{Field, Reader, Spanned};
 use crate::repository::{self, Creation};
 use crate::signing::{self, SigningDefaults};
 use crate::sync_file::{Image, Origin, TagSelection};

@@ -23,6 +23,7 @@ mod hidden;
 mod image;
 mod input;
 mod key;
+mod mapping;
 mod notice;
 mod policy;
 mod reader;

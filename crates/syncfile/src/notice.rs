@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
 use crate::image;
-use crate::reader::{Field, Mapping, Reader};
+use crate::mapping::Mapping;
+use crate::reader::{Field, Reader};
 use crate::secret::{self, Secret};
 use crate::sync_file::{Origin, SyncFile};
 use crate::yaml::Node;

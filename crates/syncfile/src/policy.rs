@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::diagnostic::Code;
-use crate::reader::{Field, Mapping, Reader};
+use crate::mapping::Mapping;
+use crate::reader::{Field, Reader};
 use crate::yaml::{Content, Node, Span};
 
 /// Which images expire when.

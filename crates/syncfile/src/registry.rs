@@ -7,7 +7,8 @@ use url::Url;
 
 use crate::auth::{self, Auth};
 use crate::diagnostic::Code;
-use crate::reader::{Field, Mapping, Reader};
+use crate::mapping::Mapping;
+use crate::reader::{Field, Reader};
 use crate::yaml::Node;
 
 /// How a registry is reached.

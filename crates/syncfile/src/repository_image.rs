@@ -7,7 +7,8 @@ use oci::{Extent, Location, Reference, Selection, Source, Tag, Target};
 
 use crate::diagnostic::Code;
 use crate::image::{self, Entry, Wants};
-use crate::reader::{Field, Mapping, Reader, Spanned};
+use crate::mapping::Mapping;
+use crate::reader::{Field, Reader, Spanned};
 use crate::signing::Signing;
 use crate::sync_file::Image;
 use crate::tag_selection::without_selector;

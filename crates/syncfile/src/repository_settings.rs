@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::diagnostic::Code;
+use crate::mapping::Mapping;
 use crate::policy;
-use crate::reader::{Field, Mapping, Reader};
+use crate::reader::{Field, Reader};
 use crate::yaml::Content;
 
 /// How an ECR repository is to be. What is not said is not looked after: it stays as it is, and a new

@@ -3,7 +3,8 @@
 use ::schedule::{Cron, InvalidTime, Schedule, Slots};
 
 use crate::diagnostic::Code;
-use crate::reader::{Field, Mapping, Reader, Spanned};
+use crate::mapping::Mapping;
+use crate::reader::{Field, Reader, Spanned};
 
 /// The schedule; nothing where it is wrong.
 pub(crate) fn read(reader: &mut Reader<'_>, field: Field<'_>) -> Option<Schedule> {

@@ -7,7 +7,8 @@ use std::{fmt, io};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::diagnostic::Code;
-use crate::reader::{Field, Mapping, Reader};
+use crate::mapping::Mapping;
+use crate::reader::{Field, Reader};
 use crate::yaml::Content;
 
 /// A text that is not shown, or where it is to be read from.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
 use crate::key::{self, Key};
-use crate::reader::{Field, Mapping, Reader};
+use crate::mapping::Mapping;
+use crate::reader::{Field, Reader};
 use crate::sync_file::SyncFile;
 
 /// What the file says about signing an image.

@@ -7,7 +7,8 @@ use tagrules::{Latest, Part, Pattern, Range, Rules};
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::image::{self, Destinations, Surroundings};
-use crate::reader::{Field, Mapping, Reader, Spanned};
+use crate::mapping::Mapping;
+use crate::reader::{Field, Reader, Spanned};
 use crate::signing::Signing;
 use crate::sync_file::TagSelection;
 use crate::yaml::{Content, Span};

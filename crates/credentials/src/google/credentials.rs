@@ -5,7 +5,7 @@
 //! wrote, then the metadata server. Own, and not `google-cloud-auth`: 1.18 makes its HTTP clients with
 //! `reqwest::Client::new()`, which panics where the system has no CA bundle, as in an empty image.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::SystemRandom;
@@ -17,13 +17,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::credential_file::{CredentialFile, FILE_VARIABLE, default_file};
 use crate::cloud::{CloudError, CloudErrorKind, Http, Reach, Token};
 use crate::variables::Variables;
 
 const SERVICE: &str = "Google's token service";
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const TOKEN_SERVER: &str = "https://oauth2.googleapis.com/token";
-const FILE_VARIABLE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
 const IMPERSONATION_SERVER: &str = "https://iamcredentials.googleapis.com/";
 /// Where that is instead: `gcloud`'s own variable for it.
 const IMPERSONATION_VARIABLE: &str = "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS";
@@ -63,40 +63,6 @@ enum Source {
     /// A file of credentials; read for each token, so that what is rotated is picked up.
     File(PathBuf),
     Metadata,
-}
-
-/// What a file of credentials can be (`type`), with what is used of it here. All of it is secret:
-/// none of these is ever shown.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum CredentialFile {
-    ServiceAccount {
-        client_email: String,
-        private_key: SecretString,
-        private_key_id: Option<String>,
-        token_uri: Option<String>,
-    },
-    AuthorizedUser {
-        client_id: String,
-        client_secret: SecretString,
-        refresh_token: SecretString,
-        token_uri: Option<String>,
-    },
-    ExternalAccount {
-        audience: String,
-        subject_token_type: String,
-        token_url: String,
-        credential_source: Value,
-        service_account_impersonation_url: Option<String>,
-    },
-    ImpersonatedServiceAccount {
-        service_account_impersonation_url: String,
-        source_credentials: Box<CredentialFile>,
-        #[serde(default)]
-        delegates: Vec<String>,
-    },
-    #[serde(other)]
-    Other,
 }
 
 #[derive(Deserialize)]
@@ -161,7 +127,7 @@ impl GoogleCredentials {
         // An account is acted as by one of Google's APIs.
         let own = if self.impersonation.is_some() { Form::Signed } else { form };
         let token = match &self.source {
-            Source::File(file) => self.token_by(read(file)?, own).await?,
+            Source::File(file) => self.token_by(CredentialFile::read(file)?, own).await?,
             Source::Metadata => self.token_of_machine().await?,
         };
         match &self.impersonation {
@@ -336,29 +302,6 @@ impl GoogleCredentials {
     }
 }
 
-fn read(file: &Path) -> Result<CredentialFile, CloudError> {
-    let shown = file.display();
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        invalid(format!("Google's credentials cannot be read from {shown}: {error}"))
-            .with_hint(format!("correct {FILE_VARIABLE}"))
-    })?;
-    // serde's errors quote what they read.
-    serde_json::from_str(&text).map_err(|error| {
-        let line = error.line();
-        invalid(format!("{shown} holds no credentials of Google's (line {line})"))
-    })
-}
-
-/// The file that is used where none is named.
-fn default_file(variables: &Variables) -> Option<PathBuf> {
-    let well_known = variables
-        .path("CLOUDSDK_CONFIG")
-        .or_else(|| variables.in_home(".config/gcloud"))
-        .map(|folder| folder.join("application_default_credentials.json"))
-        .filter(|file| file.is_file());
-    variables.path(FILE_VARIABLE).or(well_known)
-}
-
 /// Whether the environment says that there are credentials, without a look at the machine.
 pub(crate) fn are_meant(variables: &Variables) -> bool {
     default_file(variables).is_some() || variables.text("GCE_METADATA_HOST").is_some()
@@ -409,7 +352,7 @@ fn denied(message: String) -> CloudError {
         .with_hint(format!("set {FILE_VARIABLE}, or run `gcloud auth application-default login`"))
 }
 
-fn invalid(message: String) -> CloudError {
+pub(super) fn invalid(message: String) -> CloudError {
     CloudError::new(CloudErrorKind::Invalid, message)
 }
 

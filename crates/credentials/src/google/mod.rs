@@ -1,5 +1,6 @@
 //! Google: who we are there, for its APIs and its registries.
 
+mod credential_file;
 mod credentials;
 mod machine;
 
