@@ -1,11 +1,12 @@
 //! What copies cost: how often a source is read, and what a target is asked.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use oci::Selector;
-use sync::Outcome;
+use sync::{Mode, Outcome};
 use testkit::image::{self, MadeImage};
-use testkit::{Auth, Fault, Personality, Registry};
+use testkit::{Auth, Fault, Personality, Registry, Release, path};
 
 use crate::rig::{Rig, client, cosign_tag, outcomes, repository_name, tag_name, wish};
 
@@ -237,6 +238,34 @@ async fn images_that_wait_for_each_other_end() {
         "{}",
         rig.target.log()
     );
+}
+
+#[tokio::test]
+async fn a_plan_asks_all_targets_of_an_image_at_once() {
+    let mut rig = Rig::new().await.mode(Mode::Plan);
+    rig.options.foresees = true;
+    let other = Registry::start().await;
+    rig.offer("app", "2", &image::single(2)).await;
+    let mut stalled = Vec::new();
+    for target in [&rig.target, &other] {
+        // What was empty lacks everything, and is not asked.
+        target.add(&repository_name("app"), &tag_name("1"), &image::single(1)).await;
+        let (stall, release) = Fault::stall();
+        target.inject(stall.on("HEAD", path::BLOBS));
+        stalled.push(release);
+    }
+    let source = format!("{}/app:2", rig.source.host());
+    let wanted =
+        vec![rig.wish("app:2", "app:2"), wish(&source, &format!("{}/app:2", other.host()))];
+    let both_asked = async {
+        for release in &stalled {
+            release.reached(1).await;
+        }
+        stalled.iter().for_each(Release::release);
+    };
+    let run = futures::future::join(rig.run(wanted), both_asked);
+    let (report, ()) = tokio::time::timeout(Duration::from_secs(60), run).await.unwrap();
+    assert_eq!(outcomes(&report), [Outcome::WouldCopy; 2], "{report:?}");
 }
 
 #[tokio::test]
