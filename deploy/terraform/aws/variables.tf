@@ -41,7 +41,7 @@ variable "workflow" {
 }
 
 variable "branch_refs" {
-  description = "The branches of the calling repositories that may write."
+  description = "The branches of the calling repositories that may write: three or four at most, because AWS takes no trust policy of more than 2,048 characters."
   type        = list(string)
   default     = ["refs/heads/main"]
 

@@ -31,7 +31,9 @@ resource "google_iam_workload_identity_pool_provider" "github" {
   display_name                       = "GitHub"
 
   attribute_mapping = {
-    "google.subject"      = "assertion.sub"
+    # Who Google's audit logs name. Not `assertion.sub`: Google refuses one of more than 127 bytes, which a long
+    # branch makes, and always what ../aws has GitHub put there (google-github-actions/auth#124).
+    "google.subject"      = "\"repository:\" + assertion.repository_id + \":run:\" + assertion.run_id"
     "attribute.dry_run"   = "\"event:\" + assertion.event_name + \":owner:\" + assertion.repository_owner_id + \":workflow:\" + assertion.job_workflow_ref"
     "attribute.write_run" = "\"event:\" + assertion.event_name + \":owner:\" + assertion.repository_owner_id + \":workflow:\" + assertion.job_workflow_ref + \":ref:\" + assertion.ref"
   }
@@ -129,6 +131,7 @@ resource "google_kms_crypto_key" "signing" {
   }
 }
 
+# Of one version, which is named: to look for the newest one needs to list them, and these roles cannot.
 resource "google_kms_crypto_key_iam_member" "writer_signs" {
   count         = var.sign ? 1 : 0
   crypto_key_id = google_kms_crypto_key.signing[0].id

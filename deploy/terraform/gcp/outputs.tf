@@ -22,5 +22,5 @@ output "prefix" {
 
 output "kms_key" {
   description = "`kms-key` of the workflow, or `kmsKey` of the list; empty without a key."
-  value       = var.sign ? "gcpkms://${google_kms_crypto_key.signing[0].id}" : ""
+  value       = var.sign ? "gcpkms://${google_kms_crypto_key.signing[0].id}/versions/${var.key_version}" : ""
 }

@@ -80,6 +80,12 @@ variable "sign" {
   default     = true
 }
 
+variable "key_version" {
+  description = "The version of the key that signs. Google makes the first one with the key; another is made by hand (`gcloud kms keys versions create`), and what the one before it signed is then signed by another key."
+  type        = number
+  default     = 1
+}
+
 variable "key_protection_level" {
   description = "Where the key is: `SOFTWARE` or `HSM`."
   type        = string
