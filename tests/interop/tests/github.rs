@@ -120,6 +120,8 @@ fn what_each_event_may_do() {
     let main = "refs/heads/main";
     let on = |name: &str, reference: &str| repository.event(name, json!({}), reference);
     let of = |name: &str, head: &Value| repository.pull_request(name, head);
+    let mut bare_schedule = on("schedule", "refs/heads/trunk");
+    bare_schedule["event"] = json!({ "schedule": "0 * * * *" });
     let asked_dry = json!({ "dry-run": "true" });
     let nothing = json!({});
     let reader = json!({ "fork-identity": "reader" });
@@ -128,6 +130,7 @@ fn what_each_event_may_do() {
         (on("push", main), &nothing, ("false", "writer", "true")),
         (on("push", main), &asked_dry, ("true", "reader", "true")),
         (on("schedule", main), &nothing, ("false", "writer", "true")),
+        (bare_schedule, &nothing, ("false", "writer", "true")),
         (on("workflow_dispatch", main), &nothing, ("false", "writer", "true")),
         (on("workflow_dispatch", main), &asked_dry, ("true", "reader", "true")),
         // Whoever may push a branch could otherwise write.

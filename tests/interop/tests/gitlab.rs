@@ -64,7 +64,10 @@ impl<'a> Component<'a> {
     /// Runs a job's script in a folder, as a runner does: its variables, those of the project, which go before
     /// them, and the pipeline's.
     fn run(&self, name: &str, project: &Variables, folder: &Path) -> Output {
-        let job = self.job(name);
+        self.run_job(&self.job(name), project, folder)
+    }
+
+    fn run_job(&self, job: &Value, project: &Variables, folder: &Path) -> Output {
         let lines = ["before_script", "script"].map(|part| job[part].as_array().unwrap().clone());
         let lines: Vec<String> =
             lines.concat().iter().map(|line| line.as_str().unwrap().to_owned()).collect();
@@ -246,6 +249,24 @@ fn a_merge_request_plans_and_the_default_branch_writes() {
         let token = folder.join("image-syncer-token");
         assert_eq!(mode("image-syncer-token"), 0o600, "a token is for nobody else");
         assert_eq!(std::fs::read_to_string(&token).unwrap(), "head.body.sign");
+    }
+}
+
+#[test]
+#[ignore = "needs tools: tests/tools/install"]
+fn aws_sees_the_token_where_a_role_is_named() {
+    let Some(bench) = Workbench::with_image_syncer("gitlab aws", &TOOLS) else { return };
+    let component = Component::new(&bench, &json!({}));
+    let mut job = component.job("image-syncer-plan");
+    job["script"] = json!(["printf %s \"$AWS_WEB_IDENTITY_TOKEN_FILE\""]);
+    let ours = bench.folder().join("image-syncer-token").display().to_string();
+    let (role, own) = (("AWS_ROLE_ARN", "arn"), ("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/token"));
+    let cases: [(&[(&str, &str)], &str); 4] =
+        [(&[], ""), (&[role], &ours), (&[own], own.1), (&[role, own], own.1)];
+    for (variables, expected) in cases {
+        let project = variables.iter().copied().collect();
+        let ran = component.run_job(&job, &project, bench.folder());
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), expected), "{variables:?}");
     }
 }
 
