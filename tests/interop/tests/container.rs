@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use interop::{Container, ContainerImage, Kind, Layout, Workbench, static_binary};
+use interop::{Container, ContainerImage, Kind, Layout, Process, Workbench, static_binary};
 use serde_json::Value;
 
 const TOOLS: [&str; 8] =
@@ -96,6 +96,24 @@ fn it_holds_what_it_needs_and_nothing_else() {
     assert!(!sbom.contains("serialNumber"), "nothing of one build alone");
     let scratch = std::env::temp_dir();
     assert!(!sbom.contains(scratch.to_str().unwrap()), "nothing of one machine alone");
+}
+
+#[test]
+#[ignore = "needs tools: tests/tools/install"]
+fn it_goes_to_a_registry_as_the_guide_says() {
+    let tools = [&TOOLS[..], &["ggcr-registry"]].concat();
+    let Some(bench) = Workbench::with_image_syncer("container copy", &tools) else { return };
+    let binary = PathBuf::from(bench.command("jq").get_program());
+    let image = ContainerImage::build(&bench, "image", &binary, &["linux/amd64", "linux/arm64"]);
+    let registry = bench.start(Kind::GoContainerregistry);
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/deploy/container.md");
+    let guide =
+        std::fs::read_to_string(guide).unwrap().replace("registry.example.com", registry.host());
+    let command = guide.lines().find(|line| line.starts_with("image-syncer copy ")).unwrap();
+    let copy =
+        Process::new(bench.binary()).in_folder(bench.folder()).args(command.split(' ').skip(1));
+    copy.succeed();
+    assert_eq!(bench.crane(["digest", command.split(' ').next_back().unwrap()]), image.digest);
 }
 
 /// The binary as it is shipped, which takes too long to build for each run of CI.

@@ -3,7 +3,8 @@
 //!
 //! A YAML block whose first line is a comment with a file's name is that file. Of the shell blocks, what needs no
 //! account is run: helm, those commands of image-syncer that ask no registry, and, on the pages that begin in a
-//! cluster, kubectl and helm before a real API server. podman's is run as buildah's by the suite `container`.
+//! cluster, kubectl and helm before a real API server. podman's is run as buildah's by the suite `container`,
+//! which also builds the image and copies it.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::os::unix::fs::{PermissionsExt, symlink};
