@@ -123,7 +123,7 @@ impl Signer {
             Holder::Here(private) => (private.algorithm(), private.sign(message)?),
             Holder::Service(held) => {
                 let InService { service, key, algorithm } = &**held;
-                (*algorithm, service.sign(key, *algorithm, message).await?)
+                (*algorithm, Box::pin(service.sign(key, *algorithm, message)).await?)
             }
             Holder::Nobody => return Err(self.cannot_sign()),
         };
@@ -141,7 +141,9 @@ impl Signer {
     }
 
     async fn key(&self) -> Result<Arc<Key>, SigningError> {
-        self.key.get(self.find()).await
+        // On the heap, as below: the client of a key service takes 30 KB, and each of hundreds of images that are
+        // looked at at once would hold room for it.
+        self.key.get(Box::pin(self.find())).await
     }
 
     async fn find(&self) -> Result<Arc<Key>, SigningError> {

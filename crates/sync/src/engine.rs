@@ -25,6 +25,9 @@ use crate::{
     Outcome, Provenance, Referrers, RunReport, Side, Wanted, Witness, groups,
 };
 
+/// What the walk of a group may take in memory while it looks and waits.
+const MOST_BYTES_A_WALK: usize = 16 * 1024;
+
 /// What a run does with what it decides.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mode {
@@ -188,7 +191,10 @@ impl Engine {
             let walked = async move {
                 let _slot = slot;
                 // On the heap: what is in it is deeper than what the compiler looks through.
-                let reports = Box::pin(walk::group(&walk, group, &stop)).await;
+                let walking = Box::pin(walk::group(&walk, group, &stop));
+                // Hundreds are in memory at once. What few of them come to is on the heap by itself.
+                debug_assert!(size_of_val(&*walking) <= MOST_BYTES_A_WALK, "it has grown");
+                let reports = walking.await;
                 let all_well = reports.iter().all(|(_, report)| ended_well(report.outcome));
                 if walk.options.fail_fast && !all_well {
                     fail_fast.cancel();

@@ -204,19 +204,29 @@ async fn one_source(walk: &Walk, items: &[Item], targets: &mut Targets) {
         // One source has one digest.
         let (Some(digest), false) = (digest(&state), copied.is_empty()) else { return };
         let _copies = walk.copies.acquire().await;
-        let plans = walk.options.mode == Mode::Plan;
-        if plans && walk.options.fence.is_some() {
-            return foresee::still_there(walk, &source, &copied).await;
-        }
-        match subset.into_root(digest).await {
-            Ok(root) if plans => foresee::copies(walk, &source, root, &copied).await,
-            Ok(root) => {
-                copy::image(walk, &source, root, &copied).instrument(spans::copy()).await;
-            }
-            Err(failure) => copied.iter().for_each(|(item, _)| item.ends(Err(failure.clone()))),
-        }
+        // On the heap: most of the hundreds that are looked at at once are up to date.
+        Box::pin(copy_to(walk, &source, subset, digest, &copied)).await;
     };
     join(join_all(settled), copies).await;
+}
+
+/// Copies an image, or says what would be copied.
+async fn copy_to(
+    walk: &Walk,
+    source: &Place,
+    subset: Subset<'_>,
+    digest: Digest,
+    wanting: &[(&Item, &Place)],
+) {
+    let plans = walk.options.mode == Mode::Plan;
+    if plans && walk.options.fence.is_some() {
+        return foresee::still_there(walk, source, wanting).await;
+    }
+    match subset.into_root(digest).await {
+        Ok(root) if plans => foresee::copies(walk, source, root, wanting).await,
+        Ok(root) => copy::image(walk, source, root, wanting).instrument(spans::copy()).await,
+        Err(failure) => wanting.iter().for_each(|(item, _)| item.ends(Err(failure.clone()))),
+    }
 }
 
 /// The source, or that its signatures do not prove what they must.
