@@ -141,7 +141,7 @@ impl Signer {
     }
 
     async fn key(&self) -> Result<Arc<Key>, SigningError> {
-        // On the heap, as below: the client of a key service takes 30 KB, and each of hundreds of images that are
+        // On the heap, as in `sign`: the client of a key service takes 30 KB, and each of hundreds of images that are
         // looked at at once would hold room for it.
         self.key.get(Box::pin(self.find())).await
     }
