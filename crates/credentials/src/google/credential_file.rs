@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::credentials::invalid;
+use super::invalid;
 use crate::cloud::CloudError;
 use crate::variables::Variables;
 

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::credential_file::{CredentialFile, FILE_VARIABLE, default_file};
+use super::invalid;
 use crate::cloud::{CloudError, CloudErrorKind, Http, Reach, Token};
 use crate::variables::Variables;
 
@@ -350,10 +351,6 @@ fn url(text: &str) -> Result<Url, CloudError> {
 fn denied(message: String) -> CloudError {
     CloudError::new(CloudErrorKind::Denied, message)
         .with_hint(format!("set {FILE_VARIABLE}, or run `gcloud auth application-default login`"))
-}
-
-pub(super) fn invalid(message: String) -> CloudError {
-    CloudError::new(CloudErrorKind::Invalid, message)
 }
 
 fn unsupported(message: &str) -> CloudError {

@@ -7,7 +7,7 @@ mod machine;
 use oci::Host;
 
 use crate::Credential;
-use crate::cloud::{CloudError, Timed};
+use crate::cloud::{CloudError, CloudErrorKind, Timed};
 
 pub(crate) use credentials::are_meant;
 pub use credentials::{GoogleCredentials, GoogleSettings};
@@ -28,4 +28,8 @@ pub(crate) async fn authorization(
     let token = credentials.access_token().await?;
     let username = "oauth2accesstoken".to_owned();
     Ok(token.map(|password| Credential::Basic { username, password }))
+}
+
+fn invalid(message: String) -> CloudError {
+    CloudError::new(CloudErrorKind::Invalid, message)
 }
