@@ -12,8 +12,10 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 use crate::arguments::{LogFormat, LogLevel};
 use crate::terminal::Terminal;
 
-/// The crates of this program; the binary's own target is its name with an underscore.
-const OWN: [&str; 13] = [
+/// The crates of this program, and the audit log, whose events have a target of their own; the binary's
+/// own target is its name with an underscore.
+const OWN: [&str; 16] = [
+    "audit",
     "image_syncer",
     "charts",
     "credentials",
@@ -22,11 +24,13 @@ const OWN: [&str; 13] = [
     "oci",
     "registry",
     "report",
+    "schedule",
     "server",
     "signing",
     "sync",
     "syncfile",
     "tagrules",
+    "watch",
 ];
 
 /// The target of the span around a run, which puts the run's id into each JSON line. People who read
@@ -115,7 +119,22 @@ impl Write for Around {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
     use super::*;
+
+    #[test]
+    fn every_crate_of_the_program_is_known() {
+        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let crates = std::fs::read_dir(crates).unwrap();
+        let crates: BTreeSet<String> =
+            crates.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let known = OWN.iter().filter(|name| !["audit", "image_syncer"].contains(name));
+        let known: BTreeSet<String> = known.map(|name| (*name).to_owned()).collect();
+        let missing: Vec<&String> = crates.symmetric_difference(&known).collect();
+        assert_eq!(missing, ["cli", "testkit"], "the binary, and what only tests have");
+    }
 
     #[test]
     fn other_crates_are_never_shown_below_warn() {
