@@ -104,8 +104,14 @@ impl Log {
         self.shared.0.lock().unwrap().join("\n")
     }
 
-    /// All requests so far.
-    pub(crate) fn requests(&self) -> Vec<Request> {
-        self.shared.0.lock().unwrap().iter().filter_map(|line| Request::parse(line)).collect()
+    /// How many lines there are so far.
+    pub(crate) fn length(&self) -> usize {
+        self.shared.0.lock().unwrap().len()
+    }
+
+    /// All requests so far, but for those in the first lines.
+    pub(crate) fn requests(&self, skipped: usize) -> Vec<Request> {
+        let lines = self.shared.0.lock().unwrap();
+        lines.iter().skip(skipped).filter_map(|line| Request::parse(line)).collect()
     }
 }

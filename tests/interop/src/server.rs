@@ -72,7 +72,7 @@ pub struct Server {
     child: Child,
     address: String,
     log: Log,
-    /// How many of the log's requests were forgotten.
+    /// How many of the log's lines were forgotten.
     forgotten: Cell<usize>,
     folder: tempfile::TempDir,
 }
@@ -151,13 +151,12 @@ impl Server {
 
     /// Waits until the server has answered so many requests that change something, since
     /// [`Workbench::forget_requests`](crate::Workbench::forget_requests). True as soon as they are in
-    /// its log, while the program is at what comes next; false if the program ended before.
+    /// its log, while the program is at what comes next; false if the program ended before they were.
     pub fn wait_for_writes(&self, count: usize, program: &mut Running) -> bool {
         let enough = |lines: &[String]| {
-            let requests = lines.iter().filter_map(|line| Request::parse(line));
-            let writes = requests
-                .skip(self.forgotten.get())
-                .filter(|request| request.is_write() && !request.is_auth());
+            let lines = lines.iter().skip(self.forgotten.get());
+            let requests = lines.filter_map(|line| Request::parse(line));
+            let writes = requests.filter(|request| request.is_write() && !request.is_auth());
             (writes.count() >= count).then_some(())
         };
         loop {
@@ -175,24 +174,25 @@ impl Server {
     /// of the server's log. `mark` sends the server a request for the reference it is given: when that
     /// is in the log, all before it is.
     pub(crate) fn requests(&self, mark: impl Fn(&str)) -> Vec<Request> {
-        let mut requests = self.marked(mark).split_off(self.forgotten.get());
+        self.wait_for_marker(mark);
+        let mut requests = self.log.requests(self.forgotten.get());
         requests.retain(|request| !request.is_auth() && !request.path.contains(MARKER));
         requests
     }
 
     /// Forgets the requests up to now.
     pub(crate) fn forget_requests(&self, mark: impl Fn(&str)) {
-        self.forgotten.set(self.marked(mark).len());
+        self.wait_for_marker(mark);
+        self.forgotten.set(self.log.length());
     }
 
-    fn marked(&self, mark: impl Fn(&str)) -> Vec<Request> {
-        let number = self.log.requests().len();
+    fn wait_for_marker(&self, mark: impl Fn(&str)) {
+        let number = self.log.length();
         let (tag, path) = (format!("n{number}"), format!("/{MARKER}/manifests/n{number}"));
         mark(&format!("{}/{MARKER}:{tag}", self.address));
         let is_marker = |line: &str| Request::parse(line).filter(|line| line.path.ends_with(&path));
         let seen = self.log.wait(Duration::from_secs(60), is_marker);
         assert!(seen.is_some(), "{} did not log its requests:\n{}", self.address, self.log.text());
-        self.log.requests()
     }
 }
 

@@ -47,6 +47,14 @@ fn kinds(bench: &Workbench, cluster: &Cluster<'_>, definitions: &str) {
     cluster.wait(definitions, |cluster| {
         (cluster.kubectl(&established).args([&file]).run().code == Some(0)).then_some(())
     });
+    // Established is not yet told to everybody who asks what kinds there are.
+    let listed = cluster.kubectl(&["get", "--output=name", "--filename"]).args([&file]).succeed();
+    for name in listed.lines().filter_map(|line| line.split_once('/')) {
+        cluster.wait(name.1, |cluster| {
+            (cluster.kubectl(&["get", name.1, "--all-namespaces"]).run().code == Some(0))
+                .then_some(())
+        });
+    }
 }
 
 /// Applies an object, which must be refused with these words.

@@ -3,9 +3,10 @@
 //! happens to it or to the API server.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use interop::{Cluster, Kind, Running, Server, Workbench};
@@ -68,8 +69,11 @@ fn who_may_not_have_it_is_told_so(
         replica.process.terminate();
         let ended = replica.process.end();
         assert_eq!(ended.code, Some(143), "{ended:?}");
-        let complaints = ended.stderr.matches("the API server answered").count();
-        assert!(complaints <= 2, "the same is not said again and again: {}", ended.stderr);
+        let complaints = ended.stderr.split("the API server answered").skip(1);
+        let mut complaints: Vec<_> = complaints.map(|it| it.lines().next()).collect();
+        let all = complaints.len();
+        complaints.dedup();
+        assert_eq!(complaints.len(), all, "the same is said once: {}", ended.stderr);
     }
     assert!(cluster.items("leases", NAMESPACE).is_empty());
 }
@@ -126,8 +130,9 @@ fn it_goes_from_one_to_the_next<'a>(
     two.process.kill();
     watch("it runs out", &[&three], |seen| seen[0].leads);
     let took = killed.elapsed();
-    // It was renewed up to five seconds before, and is looked at every five seconds.
-    let range = Duration::from_secs(9)..Duration::from_secs(25) + SLACK;
+    // It was renewed up to five seconds before, or a little more where an answer was on its way, and is
+    // looked at every five seconds.
+    let range = Duration::from_secs(7)..Duration::from_secs(25) + SLACK;
     assert!(range.contains(&took), "after {took:?}");
     watch("the third one works", &[&three], |seen| seen[0].runs > 1);
     three
@@ -168,6 +173,7 @@ fn nobody_works_while_the_api_server_is_away(
     let both = [&holder, &other];
     // A run that goes on for longer than the lease.
     mirror.wait_for_nobody();
+    holder.process.says("the sync files changed and are used as they are now");
     watch("a long run", &both, |seen| seen[0].leads && seen[0].running);
     cluster.freeze_api_server();
     let frozen = Instant::now();
@@ -218,6 +224,7 @@ fn expect_rest(replicas: &[&Replica<'_>]) {
 #[track_caller]
 fn watch(what: &str, replicas: &[&Replica<'_>], is_so: impl Fn(&[Status]) -> bool) {
     let end = Instant::now() + Duration::from_secs(90);
+    let (_sender, pause) = mpsc::channel::<()>();
     loop {
         let seen: Vec<Status> = replicas.iter().map(|replica| replica.status()).collect();
         if let [first, second] = seen.as_slice()
@@ -232,6 +239,8 @@ fn watch(what: &str, replicas: &[&Replica<'_>], is_so: impl Fn(&[Status]) -> boo
             return;
         }
         assert!(Instant::now() < end, "{what}: {seen:?}");
+        // Nobody sends: it is a pause, since others need the processors too.
+        let _ = pause.recv_timeout(Duration::from_millis(100));
     }
 }
 
@@ -270,8 +279,8 @@ struct Mirror<'a> {
     bench: &'a Workbench,
     source: Server,
     target: Server,
-    /// Takes connections, and never answers.
-    silent: TcpListener,
+    /// Takes connections, and never answers; none when nobody is waited for any more.
+    silent: RefCell<Option<TcpListener>>,
     list: PathBuf,
 }
 
@@ -280,7 +289,7 @@ impl<'a> Mirror<'a> {
         let (source, target) = (bench.start(Kind::Serve), bench.start(Kind::Serve));
         let image = bench.images().small("amd64", "lease");
         bench.push(&image, &format!("{}/team/app:1", source.host()));
-        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let silent = RefCell::default();
         let list = bench.folder().join("images.yaml");
         let mirror = Self { bench, source, target, silent, list };
         mirror.wait_for_the_source();
@@ -296,11 +305,15 @@ impl<'a> Mirror<'a> {
     }
 
     fn wait_for_the_source(&self) {
+        // Who waits for nobody is refused from now on, and ends soon.
+        self.silent.take();
         self.write(&format!("{}/team/app:1", self.source.host()), "1");
     }
 
     fn wait_for_nobody(&self) {
-        self.write(&format!("{}/team/app:1", self.silent.local_addr().unwrap()), "2");
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        self.write(&format!("{}/team/app:1", silent.local_addr().unwrap()), "2");
+        self.silent.replace(Some(silent));
     }
 
     fn expect_copy(&self) {

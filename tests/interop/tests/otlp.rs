@@ -118,8 +118,8 @@ service:
     /// All samples of the last message, each as a line of Prometheus' text format.
     fn samples(&self) -> BTreeSet<String> {
         let messages = self.messages("metrics");
-        let message = messages.last().unwrap();
         let mut samples = BTreeSet::new();
+        let Some(message) = messages.last() else { return samples };
         for metric in array(&message["resourceMetrics"][0]["scopeMetrics"][0]["metrics"]) {
             let name = metric["name"].as_str().unwrap();
             for kind in ["sum", "gauge"] {
@@ -257,6 +257,14 @@ impl Spans {
         above
     }
 
+    /// Whether the parent of each is there, and as many traces as runs.
+    fn are_all_there(&self) -> bool {
+        let ids: BTreeSet<&str> = self.0.iter().map(|span| span.id.as_str()).collect();
+        let traces: BTreeSet<&str> = self.0.iter().map(|span| span.trace.as_str()).collect();
+        let has_parent = |span: &Span| span.parent.is_empty() || ids.contains(span.parent.as_str());
+        self.0.iter().all(has_parent) && traces.len() == self.named("run").len()
+    }
+
     /// Each span but the roots has its parent, in its trace; the roots are runs.
     #[track_caller]
     fn expect_whole(&self) {
@@ -389,7 +397,9 @@ fn a_run_is_one_trace_and_has_the_figures_of_prometheus() {
         assert_eq!(spans.above(upload)[..3], ["transfer", "copy", "item"]);
     }
 
-    assert_eq!(collector.samples(), samples_of(&file));
+    let samples = samples_of(&file);
+    wait_for("as many samples", || (collector.samples().len() >= samples.len()).then_some(()));
+    assert_eq!(collector.samples(), samples);
 
     // Logs are what they are without it, and nobody is told a secret.
     assert!(!ran.stderr.contains("item{"), "{}", ran.stderr);
@@ -449,10 +459,11 @@ fn plans_and_rounds_of_a_watch_are_traces_too() {
     watching.terminate();
     let ended = watching.end();
     assert_eq!(ended.code, Some(143), "{}", ended.stderr);
-    let spans = collector.spans();
+    // The collector writes what it took a little later.
+    let spans = wait_for("one trace for each run, whole", || {
+        Some(collector.spans()).filter(Spans::are_all_there)
+    });
     spans.expect_whole();
-    let traces: BTreeSet<&str> = spans.0.iter().map(|span| span.trace.as_str()).collect();
-    assert_eq!(traces.len(), spans.named("run").len(), "one for each run");
     let outcomes =
         spans.named("item").into_iter().map(|item| item.attribute("image_syncer.outcome"));
     let outcomes: BTreeSet<&str> = outcomes.collect();
@@ -482,8 +493,7 @@ fn a_run_that_is_stopped_has_its_trace() {
         .start();
     wait_for("an item under way", || {
         let under_way = "image_syncer_items_in_progress {} 1";
-        (!collector.messages("metrics").is_empty() && collector.samples().contains(under_way))
-            .then_some(())
+        collector.samples().contains(under_way).then_some(())
     });
     running.terminate();
     running.terminate();
@@ -494,7 +504,7 @@ fn a_run_that_is_stopped_has_its_trace() {
     assert_eq!(spans.named("run")[0].attribute("image_syncer.exit_code"), "143");
     assert_eq!(spans.named("item")[0].attribute("image_syncer.outcome"), "failed");
     let runs = "image_syncer_runs_total {\"mode\": \"sync\", \"result\": \"interrupted\"} 1";
-    assert!(collector.samples().contains(runs), "{:#?}", collector.samples());
+    wait_for("an interrupted run", || collector.samples().contains(runs).then_some(()));
 }
 
 #[test]
