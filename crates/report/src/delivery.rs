@@ -72,23 +72,39 @@ pub async fn deliver(
     delivery: &Delivery,
     patience: &Patience,
 ) -> Result<u32, Undelivered> {
+    persist(patience, || send(client, delivery)).await
+}
+
+async fn persist<Sent>(patience: &Patience, send: impl Fn() -> Sent) -> Result<u32, Undelivered>
+where
+    Sent: Future<Output = Result<(), Problem>>,
+{
     let end = Instant::now() + patience.total;
+    let left = || end.saturating_duration_since(Instant::now());
     let mut attempts = 0;
+    let mut told: Option<String> = None;
     loop {
         attempts += 1;
-        let left = end.saturating_duration_since(Instant::now());
-        let attempt = timeout(patience.attempt.min(left), send(client, delivery)).await;
-        let (problem, wanted) = match attempt {
+        let limit = patience.attempt.min(left());
+        let (problem, wanted) = match timeout(limit, send()).await {
             Ok(Ok(())) => return Ok(attempts),
             Ok(Err(Problem::Final(problem))) => return Err(Undelivered { problem, attempts }),
             Ok(Err(Problem::Passing { problem, pause })) => (problem, pause),
-            Err(_) => ("no answer in time".to_owned(), None),
+            // An attempt that the end cut short knows less than the one before it.
+            Err(_) => match told.filter(|_| limit < patience.attempt) {
+                Some(problem) => (problem, None),
+                None => ("no answer in time".to_owned(), None),
+            },
         };
         let pause = wanted.unwrap_or_else(|| pause(patience.pause, attempts));
-        if Instant::now() + pause >= end {
+        let is_in_time = pause < left() && {
+            sleep(pause).await;
+            !left().is_zero()
+        };
+        if !is_in_time {
             return Err(Undelivered { problem, attempts });
         }
-        sleep(pause).await;
+        told = Some(problem);
     }
 }
 
@@ -175,6 +191,7 @@ fn pause(first: Duration, attempts: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -182,7 +199,7 @@ mod tests {
     use axum::http::{HeaderMap as Headers, Response as Answer};
     use axum::routing::post;
     use reqwest::redirect::Policy;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
 
     use super::*;
 
@@ -213,10 +230,20 @@ mod tests {
         (url.parse().unwrap(), hits)
     }
 
-    async fn delivered(url: &Url) -> Result<u32, Undelivered> {
+    /// None of these times runs out.
+    const PATIENT: Patience = Patience {
+        total: Duration::from_secs(30),
+        attempt: Duration::from_secs(10),
+        pause: Duration::from_millis(10),
+    };
+
+    fn client() -> Client {
         // Another test may have been first.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let client = Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
+        Client::builder().no_proxy().redirect(Policy::none()).build().unwrap()
+    }
+
+    async fn delivered(client: &Client, url: &Url, patience: Patience) -> Result<u32, Undelivered> {
         let mut headers = HeaderMap::new();
         headers.insert("x-further", "1".parse().unwrap());
         let delivery = Delivery {
@@ -226,57 +253,99 @@ mod tests {
             content_type: "application/json",
             body: b"{}".to_vec(),
         };
-        let patience = Patience {
-            total: Duration::from_secs(1),
-            attempt: Duration::from_millis(300),
-            pause: Duration::from_millis(10),
-        };
-        deliver(&client, &delivery, &patience).await
+        deliver(client, &delivery, &patience).await
     }
 
     #[tokio::test]
     async fn what_passes_is_waited_for() {
+        let client = client();
         for (answers, attempts) in [
             (vec![(200, "", "ok")], 1),
             (vec![(500, "", ""), (503, "", ""), (204, "", "")], 3),
             (vec![(429, "0", ""), (200, "", "")], 2),
             (vec![(408, "", ""), (200, "", "")], 2),
-            // The first is never answered.
-            (vec![(0, "", ""), (202, "", "")], 2),
         ] {
             let (url, hits) = server(answers.clone()).await;
-            assert_eq!(delivered(&url).await, Ok(attempts), "{answers:?}");
+            assert_eq!(delivered(&client, &url, PATIENT).await, Ok(attempts), "{answers:?}");
             assert_eq!(hits.load(Ordering::SeqCst), attempts);
         }
     }
 
     #[tokio::test]
+    async fn who_never_answers_is_asked_again() {
+        let (url, _) = server(vec![(0, "", ""), (202, "", "")]).await;
+        let patience = Patience { attempt: Duration::from_millis(200), ..PATIENT };
+        // A busy machine may need more than two.
+        assert!(delivered(&client(), &url, patience).await.unwrap() >= 2);
+    }
+
+    #[tokio::test]
     async fn what_does_not_pass_is_given_up_and_names_no_address() {
-        let nobody = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let port = nobody.local_addr().unwrap().port();
-        drop(nobody);
-        let down: Url = format!("http://127.0.0.1:{port}/{SECRET}").parse().unwrap();
+        // Bound, so that nobody else gets the port, and not listening.
+        let nobody = TcpSocket::new_v4().unwrap();
+        nobody.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let down = format!("http://{}/{SECRET}", nobody.local_addr().unwrap()).parse().unwrap();
+        // The first pause is longer than anybody waits.
+        let once = Patience { pause: Duration::from_secs(3600), ..PATIENT };
+        let hasty = Patience { attempt: Duration::from_millis(50), ..once };
+        let client = client();
         let echo = "Cannot POST /hook-secret-in-path";
-        for (url, said, many) in [
-            (down, "error sending request", true),
-            (server(vec![(0, "", "")]).await.0, "no answer in time", true),
-            (server(vec![(500, "", "")]).await.0, "the server answered 500", true),
+        let answering = async |answers| server(answers).await.0;
+        for (url, patience, said, attempts) in [
+            (down, once, "error sending request", 1),
+            (answering(vec![(0, "", "")]).await, hasty, "no answer in time", 1),
+            // Then the server wants to be left alone for longer than anybody waits.
             (
-                server(vec![(400, "", "invalid_blocks")]).await.0,
-                "answered 400: invalid_blocks",
-                false,
+                answering(vec![(500, "", ""), (503, "3600", "")]).await,
+                PATIENT,
+                "the server answered 503 (2 attempts)",
+                2,
             ),
-            (server(vec![(404, "", echo)]).await.0, "answered 404 (1 attempt)", false),
-            (server(vec![(302, "", "")]).await.0, "answered 302", false),
-            // Longer than anybody waits.
-            (server(vec![(429, "3600", "")]).await.0, "answered 429 (1 attempt)", false),
+            (answering(vec![(429, "3600", "")]).await, PATIENT, "answered 429 (1 attempt)", 1),
+            (answering(vec![(404, "", echo)]).await, PATIENT, "answered 404 (1 attempt)", 1),
+            (answering(vec![(302, "", "")]).await, PATIENT, "answered 302", 1),
+            (
+                answering(vec![(400, "", "invalid_blocks")]).await,
+                PATIENT,
+                "answered 400: invalid_blocks",
+                1,
+            ),
         ] {
-            let error = delivered(&url).await.unwrap_err();
+            let error = delivered(&client, &url, patience).await.unwrap_err();
             let text = error.to_string();
             assert!(text.contains(said), "{text}");
-            assert_eq!(error.attempts > 1, many, "{text}");
+            assert_eq!(error.attempts, attempts, "{text}");
             assert!(!text.contains(SECRET), "{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_patience_does_not_hide_what_the_server_said() {
+        for later_are_silent in [false, true] {
+            let sent = Cell::new(0);
+            let send = || {
+                sent.set(sent.get() + 1);
+                let is_silent = later_are_silent && sent.get() > 1;
+                async move {
+                    if is_silent {
+                        std::future::pending::<()>().await;
+                    }
+                    Err(Problem::Passing { problem: "busy".to_owned(), pause: None })
+                }
+            };
+            let patience = Patience { total: Duration::from_millis(200), ..PATIENT };
+            let error = persist(&patience, send).await.unwrap_err();
+            assert_eq!(error, Undelivered { problem: "busy".to_owned(), attempts: sent.get() });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_time_of_ages_is_not_waited_for() {
+        let send = || async {
+            let pause = Some(Duration::from_secs(u64::MAX));
+            Err(Problem::Passing { problem: "busy".to_owned(), pause })
+        };
+        assert_eq!(persist(&PATIENT, send).await.unwrap_err().attempts, 1);
     }
 
     #[test]
