@@ -14,6 +14,7 @@
 //! | going wrong | [`Registry::inject`] with a [`Fault`], narrowed by [`Fault::on`], [`Fault::once`], [`Fault::nth`] …; [`Injected::hits`] says whether it happened |
 //! | waiting without a clock | [`Fault::stall`] and its [`Release`] |
 //! | credentials | [`Auth::basic`], [`Auth::bearer`], [`Bearer`] for everything else; [`Registry::revoke_tokens`], [`Registry::token_requests`] |
+//! | nobody there | [`ClosedPort`] |
 //! | a kind of registry | [`Personality`]; its own auth takes [`personality::USERNAME`] and [`personality::PASSWORD`] |
 //! | a key that signs | [`KeyPair`] |
 //! | going wrong below HTTP | [`Proxy`] |
@@ -55,6 +56,7 @@ mod auth;
 mod cdn;
 mod certificate;
 mod chart;
+mod closed_port;
 mod fault;
 pub mod image;
 mod key;
@@ -70,6 +72,7 @@ mod rule;
 pub use auth::{Auth, Bearer, Expired, Realm, TokenField, User};
 pub use certificate::{Certificate, ClientIdentity};
 pub use chart::{MadeChart, chart_repository};
+pub use closed_port::ClosedPort;
 pub use fault::{ContentLength, Fault, Injected, LocationForm, RateLimit, Release, RetryAfter};
 pub use key::KeyPair;
 pub use key_service::{KeyService, KeyType};

@@ -20,8 +20,8 @@ use tokio::time::Instant;
 use crate::listener::Connection;
 use crate::pattern::Pattern;
 
-/// How long [`RequestLog::wait_until`] waits before it calls the test failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long [`RequestLog::wait_until`] and [`crate::Release::reached`] wait before they call the test failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One request as the server saw it, and what became of it. Credentials are not kept.
 #[derive(Clone, Debug)]

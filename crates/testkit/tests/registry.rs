@@ -4,7 +4,7 @@
 mod support;
 
 use support::{ask, client, repository, tag};
-use testkit::{Certificate, Direction, Fault, Proxy, Registry, image, path};
+use testkit::{Certificate, ClosedPort, Direction, Fault, Proxy, Registry, image, path};
 
 #[tokio::test]
 async fn tls_is_trusted_only_through_its_own_authority() {
@@ -95,16 +95,20 @@ async fn the_peak_counts_what_is_open_at_once() {
 #[tokio::test]
 async fn dropping_kills_and_leaves_nothing() {
     let registry = Registry::start().await;
-    registry.add(&repository("a"), &tag("1"), &image::single(1)).await;
+    registry.add(&repository("dropped"), &tag("1"), &image::single(1)).await;
+    let (client, folder) = (client(&registry), registry.folder());
+    let url = format!("{}/v2/dropped/manifests/1", registry.url());
+    assert_eq!(ask(&client, "HEAD", url.clone()).await.unwrap().status(), 200);
     let (fault, release) = Fault::stall();
     registry.inject(fault);
-    let (client, url, folder) = (client(&registry), registry.url(), registry.folder());
-    let open = tokio::spawn(ask_owned(client.clone(), format!("{url}/v2/")));
+    let open = tokio::spawn(ask_owned(client.clone(), url.clone()));
     release.reached(1).await;
-    assert!(folder.join("a").exists());
+    assert!(folder.join("dropped").exists());
     drop(registry);
     assert!(open.await.unwrap().is_err(), "the open request dies");
-    assert!(ask(&client, "GET", format!("{url}/v2/")).await.is_err(), "nobody listens");
+    // The port may be another test's by now; the image is not there.
+    let later = ask(&client, "HEAD", url).await;
+    assert!(later.is_err() || later.is_ok_and(|answer| answer.status() != 200), "nobody serves it");
     // The last of its tasks removes the folder; they end when the runtime turns to them.
     while folder.exists() {
         tokio::task::yield_now().await;
@@ -129,6 +133,16 @@ async fn stopping_lets_open_requests_finish() {
 
 async fn ask_owned(client: reqwest::Client, url: String) -> reqwest::Result<reqwest::Response> {
     ask(&client, "GET", url).await
+}
+
+#[tokio::test]
+async fn a_closed_port_refuses_and_is_nobody_elses() {
+    let closed = ClosedPort::bind();
+    let error = tokio::net::TcpStream::connect(closed.address()).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+    let error = tokio::net::TcpListener::bind(closed.address()).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    assert_eq!(closed.host().to_string(), closed.address().to_string());
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
-//! [`Gate`] and [`Release`]: something is held until the test says go. No clock is involved.
+//! [`Gate`] and [`Release`]: something is held until the test says go. No clock decides anything.
 
 use std::fmt;
 
 use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::log::PATIENCE;
 
 /// Where something is held.
 #[derive(Clone)]
@@ -40,9 +43,16 @@ impl Release {
     }
 
     /// Waits until at least `count` requests came to where they are held.
+    ///
+    /// # Panics
+    /// After half a minute, with how many came.
     pub async fn reached(&self, count: u64) {
+        let mut arrived = self.arrived.clone();
         // An error means that the fault is gone: then nothing will come any more.
-        let _ = self.arrived.clone().wait_for(|arrived| *arrived >= count).await;
+        if timeout(PATIENCE, arrived.wait_for(|arrived| *arrived >= count)).await.is_err() {
+            let came = *self.arrived.borrow();
+            panic!("waited {PATIENCE:?} for {count} requests to be held; {came} came");
+        }
     }
 }
 
