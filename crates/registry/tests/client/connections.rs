@@ -2,7 +2,7 @@
 
 use oci::{Host, Selector};
 use registry::{ClientCertificate, ErrorKind, RegistrySettings, Settings};
-use testkit::{Auth, Certificate, Fault, Registry, image, path};
+use testkit::{Auth, Certificate, ClosedPort, Fault, Registry, image, path};
 
 use crate::{Known, by_tag, client, content, file, open, repository, settings, settings_for, tag};
 
@@ -107,14 +107,9 @@ async fn an_endpoint_is_connected_to_under_the_registrys_name() {
 #[tokio::test]
 async fn mirrors_are_asked_first_and_the_registry_last() {
     let (mirror, own) = (with_image(Registry::builder()).await, Registry::start().await);
-    let dead = {
-        let registry = Registry::start().await;
-        let host = registry.host();
-        registry.stop().await;
-        host
-    };
+    let dead = ClosedPort::bind();
     own.add(&repository("a"), &tag("2"), &image::single(2)).await;
-    let mirrors = vec![dead.into(), mirror.host().into()];
+    let mirrors = vec![dead.host().into(), mirror.host().into()];
     let a = client(
         settings_for(&own, RegistrySettings { mirrors, ..Default::default() }),
         Known::nobody(),
