@@ -1,7 +1,7 @@
 //! What happens when a side goes wrong: the item says so, and the target never has the tag.
 
 use sync::{Class, Event, Outcome, Side};
-use testkit::{ContentLength, Fault, RetryAfter, image};
+use testkit::{ClosedPort, ContentLength, Fault, RetryAfter, image};
 
 use crate::rig::{Rig, outcomes};
 
@@ -170,14 +170,14 @@ async fn a_target_that_answers_with_another_digest_is_not_believed() {
 async fn a_registry_that_cannot_be_reached_fails_its_item_alone() {
     let rig = Rig::new().await;
     rig.offer("app", "1", &image::single(1)).await;
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = ClosedPort::bind();
     let unreachable = crate::rig::wish(
-        &format!("{nobody}/app:1"),
+        &format!("{}/app:1", nobody.host()),
         &format!("{}/unreachable:1", rig.target.host()),
     );
     let report = rig.run(vec![unreachable, rig.wish("app:1", "app:1")]).await;
     assert_eq!(outcomes(&report), [Outcome::Failed, Outcome::Copied]);
     let failure = report.items[0].failure.as_ref().unwrap();
     assert_eq!((failure.side, failure.class), (Side::Source, Class::Network), "{failure:?}");
-    assert!(failure.message.contains(&nobody.to_string()), "{}", failure.message);
+    assert!(failure.message.contains(nobody.host().as_str()), "{}", failure.message);
 }

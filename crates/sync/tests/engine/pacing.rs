@@ -10,8 +10,8 @@ use testkit::{Fault, Personality, RateLimit, Registry, RetryAfter, image};
 use crate::rig::{Rig, outcomes};
 
 #[tokio::test]
-async fn twenty_requests_a_second_fail_nothing() {
-    let limit = || Fault::beyond(RateLimit::Window { requests: 20 }, RetryAfter::Unsaid);
+async fn ten_requests_a_second_fail_nothing() {
+    let limit = || Fault::beyond(RateLimit::Window { requests: 10 }, RetryAfter::Unsaid);
     let rig = Rig::new().await;
     let names = ["a", "b", "c", "d"];
     for (seed, name) in names.into_iter().enumerate() {
