@@ -374,9 +374,10 @@ async fn what_is_given_up_says_why() {
 
 #[tokio::test]
 async fn nobody_there_is_unreachable() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    // Bound, so that nobody else gets the port, and not listening.
+    let nobody = tokio::net::TcpSocket::new_v4().unwrap();
+    nobody.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let url = format!("http://{}", nobody.local_addr().unwrap());
     let server = Server { url, shared: Arc::default() };
     let error = versions(&server.repository()).await.unwrap_err();
     assert_eq!((error.kind(), error.is_temporary()), (ErrorKind::Unreachable, true));
