@@ -33,10 +33,10 @@ async fn what_is_under_way_is_finished_and_the_rest_put_off() {
     let mut program = Program::new();
     let (source, target) = two_images(&mut program).await;
     let (fault, release) = Fault::stall();
-    let stalled = source.inject(fault.on("GET", path::BLOBS));
-    let arguments = ["-i", "images.yaml", "--concurrency=1", "--deadline=3s"];
+    source.inject(fault.on("GET", path::BLOBS));
+    let arguments = ["-i", "images.yaml", "--concurrency=1", "--deadline=10s"];
     let mut child = program.start(&arguments);
-    source.log().wait_until(|_| stalled.hits() > 0).await;
+    release.reached(1).await;
     until(&mut child, "the deadline has come: finishing what is under way").await;
     release.release();
     let done = program.end(child).await;

@@ -2,7 +2,7 @@
 //! nothing.
 
 use testkit::personality::{PASSWORD, USERNAME};
-use testkit::{Auth, Fault, Personality, Registry, image, path};
+use testkit::{Auth, ClosedPort, Fault, Personality, Registry, image, path};
 
 use crate::program::{Done, Program, add, assert_done};
 
@@ -147,10 +147,10 @@ async fn what_is_not_well_is_said_and_has_its_exit_code() {
     program.variable("SYNCER_PUSH", "maybe");
     told("a variable that is wrong", 2, of_repository(&registry, &program).await);
 
-    let (registry, program) = begin(Personality::default()).await;
-    let host = registry.host().to_string();
-    registry.stop().await;
-    let done = program.run(&["doctor", &host, "--log-level", "error"]).await;
+    let nobody = ClosedPort::bind();
+    let mut program = Program::new();
+    program.host(&nobody.host(), NAME);
+    let done = program.run(&["doctor", nobody.host().as_str(), "--log-level", "error"]).await;
     told("nobody there", 1, done);
 
     let program = Program::new();

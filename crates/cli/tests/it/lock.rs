@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use oci::Digest;
-use testkit::{Registry, image};
+use testkit::{Fault, Registry, image};
 
 use crate::program::{Program, add, assert_done, held};
 
@@ -148,7 +148,7 @@ async fn a_source_that_cannot_be_seen_costs_no_line() {
     let (source, program) = begin().await;
     run(&program, &LOCK, 0).await;
     let before = text(&program);
-    source.stop().await;
+    source.inject(Fault::drop_connection());
     run(&program, &LOCK, 1).await;
     assert_eq!(text(&program), before);
 }

@@ -338,9 +338,9 @@ async fn the_deadline_counts_once_for_the_look_and_the_copies() {
     let world = World::new().await;
     world.plan().await;
     let (fault, release) = Fault::stall();
-    let stalled = world.target.inject(fault.on("HEAD", "/v2/app/manifests/*"));
-    let mut child = world.program.start(&["apply", "plan.json", "--deadline=2s"]);
-    world.target.log().wait_until(|_| stalled.hits() > 0).await;
+    world.target.inject(fault.on("HEAD", "/v2/app/manifests/*"));
+    let mut child = world.program.start(&["apply", "plan.json", "--deadline=10s"]);
+    release.reached(1).await;
     until(&mut child, "the deadline has come").await;
     release.release();
     let done = world.program.end(child).await;
@@ -356,9 +356,9 @@ async fn a_signal_in_the_look_leaves_everything_undone() {
     let world = World::new().await;
     world.plan().await;
     let (fault, release) = Fault::stall();
-    let stalled = world.target.inject(fault.on("HEAD", "/v2/app/manifests/*"));
+    world.target.inject(fault.on("HEAD", "/v2/app/manifests/*"));
     let mut child = world.program.start(&["apply", "plan.json"]);
-    world.target.log().wait_until(|_| stalled.hits() > 0).await;
+    release.reached(1).await;
     send(&child, "-TERM");
     until(&mut child, "SIGTERM received").await;
     release.release();

@@ -33,11 +33,13 @@ impl Program {
         self.folder.path()
     }
 
-    /// Writes a file into the folder.
+    /// Puts a file into the folder; a program that runs sees all of it or nothing.
     pub(crate) fn file(&self, name: &str, content: impl AsRef<str>) -> &Self {
         let file = self.folder().join(name);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, content.as_ref()).unwrap();
+        let beside = file.with_added_extension("new");
+        std::fs::write(&beside, content.as_ref()).unwrap();
+        std::fs::rename(beside, file).unwrap();
         self
     }
 
@@ -49,7 +51,12 @@ impl Program {
 
     /// Shows a registry under a fixed name of the same length, because ports differ.
     pub(crate) fn name(&mut self, registry: &Registry, name: &'static str) -> &mut Self {
-        let host = registry.host().to_string();
+        self.host(&registry.host(), name)
+    }
+
+    /// Shows a host under such a name.
+    pub(crate) fn host(&mut self, host: &oci::Host, name: &'static str) -> &mut Self {
+        let host = host.to_string();
         assert_eq!(host.len(), name.len(), "{host} and {name} must be as long");
         self.names.push((host, name));
         self

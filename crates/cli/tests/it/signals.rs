@@ -59,9 +59,9 @@ async fn the_first_signal_lets_a_transfer_be_finished() {
     for (signal, code) in [("-TERM", 143), ("-INT", 130)] {
         let (source, target, program) = begin().await;
         let (fault, release) = Fault::stall();
-        let stalled = source.inject(fault.on("GET", path::BLOBS));
+        source.inject(fault.on("GET", path::BLOBS));
         let mut child = program.start(&ARGUMENTS);
-        source.log().wait_until(|_| stalled.hits() > 0).await;
+        release.reached(1).await;
         send(&child, signal);
         until(&mut child, "finishing what is under way").await;
         release.release();
@@ -76,10 +76,10 @@ async fn the_first_signal_lets_a_transfer_be_finished() {
 #[tokio::test]
 async fn the_second_signal_ends_a_transfer() {
     let (source, target, program) = begin().await;
-    let (fault, _release) = Fault::stall();
-    let stalled = source.inject(fault.on("GET", path::BLOBS));
+    let (fault, release) = Fault::stall();
+    source.inject(fault.on("GET", path::BLOBS));
     let mut child = program.start(&ARGUMENTS);
-    source.log().wait_until(|_| stalled.hits() > 0).await;
+    release.reached(1).await;
     send(&child, "-TERM");
     until(&mut child, "finishing what is under way").await;
     send(&child, "-INT");

@@ -140,9 +140,9 @@ async fn the_end_lets_a_transfer_be_finished() {
     let program = Program::new();
     program.file("images.yaml", format!("images:\n{}", entry(&source, &target, "first")));
     let (fault, release) = Fault::stall();
-    let stalled = source.inject(fault.on("GET", path::BLOBS));
+    source.inject(fault.on("GET", path::BLOBS));
     let mut child = program.start(&["watch", "-i", "images.yaml", "--report=json=report.json"]);
-    source.log().wait_until(|_| stalled.hits() > 0).await;
+    release.reached(1).await;
     send(&child, "-TERM");
     until(&mut child, "finishing what is under way").await;
     release.release();
