@@ -30,6 +30,7 @@ mod container;
 mod golden;
 mod image_syncer;
 mod images;
+pub mod key_services;
 mod layout;
 mod listening;
 mod log;

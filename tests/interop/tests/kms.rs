@@ -4,11 +4,12 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "test code")]
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use interop::key_services::{AWS_VARIABLES, moto, python, vault, vault_key};
 use interop::{Listening, Workbench};
 use serde_json::Value;
 use testkit::{KeyService, KeyType, Registry};
@@ -73,35 +74,9 @@ fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A script beside `tests/tools/install`.
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/key-services").join(name)
-}
-
-fn python(bench: &Workbench, name: &str, arguments: &[&str]) -> String {
-    bench.tool("key-services-python").args([path(&script(name))]).args(arguments).succeed()
-}
-
 // --- AWS -----------------------------------------------------------------------------------------
 
 const AWS_TOOLS: [&str; 3] = ["key-services-python", "cosign", "cosign2"];
-
-fn moto(bench: &Workbench) -> Listening {
-    let mut command = bench.command("key-services-python");
-    command
-        .arg(script("moto_with_digests.py"))
-        .args(["-H", "127.0.0.1", "-p", "0"])
-        .env("PYTHONUNBUFFERED", "1");
-    // Who is not known is let in until a test turns IAM on.
-    command.env("INITIAL_NO_AUTH_ACTION_COUNT", "1000000");
-    Listening::start(command)
-}
-
-const AWS_KEYS: [(&str, &str); 3] = [
-    ("AWS_ACCESS_KEY_ID", "testing"),
-    ("AWS_SECRET_ACCESS_KEY", "testing"),
-    ("AWS_REGION", "eu-west-1"),
-];
 
 #[test]
 #[ignore = "needs moto and cosign: tests/tools/install"]
@@ -110,7 +85,7 @@ fn aws_signs_with_every_kind_of_key_and_reference() {
     let moto = moto(&bench);
     let keys: Value =
         serde_json::from_str(&python(&bench, "moto_keys.py", &["make", &moto.url])).unwrap();
-    let by_variable = [&AWS_KEYS[..], &[("AWS_ENDPOINT_URL_KMS", moto.url.as_str())]].concat();
+    let by_variable = [&AWS_VARIABLES[..], &[("AWS_ENDPOINT_URL_KMS", moto.url.as_str())]].concat();
     let key = |name: &str, field: &str| keys[name][field].as_str().unwrap().to_owned();
     let verified_by_kms = |name: &str, algorithm: &str, signed: &Signed| {
         let arguments = [&moto.url, &key(name, "id"), algorithm, MESSAGE, signed.text("signature")];
@@ -136,9 +111,9 @@ fn aws_signs_with_every_kind_of_key_and_reference() {
     }
     // The endpoint may be in the reference, and an ARN says the region.
     let reference = format!("awskms://{}/{p256}", moto.host());
-    assert_eq!(sign(&reference, None, &AWS_KEYS).text("algorithm"), "EcdsaSha256");
+    assert_eq!(sign(&reference, None, &AWS_VARIABLES).text("algorithm"), "EcdsaSha256");
     let reference = format!("awskms://{}/{}", moto.host(), key("p256", "arn"));
-    assert_eq!(sign(&reference, None, &AWS_KEYS[..2]).text("algorithm"), "EcdsaSha256");
+    assert_eq!(sign(&reference, None, &AWS_VARIABLES[..2]).text("algorithm"), "EcdsaSha256");
 
     let p384 = sign("awskms:///alias/p384", None, &by_variable);
     assert_eq!(p384.text("algorithm"), "EcdsaSha384");
@@ -175,16 +150,16 @@ fn what_aws_refuses_says_what_to_do() {
     let moto = moto(&bench);
     python(&bench, "moto_keys.py", &["make", &moto.url]);
     let endpoint = ("AWS_ENDPOINT_URL", moto.url.as_str());
-    let variables = [&AWS_KEYS[..], &[endpoint]].concat();
+    let variables = [&AWS_VARIABLES[..], &[endpoint]].concat();
 
     sign("awskms:///alias/none", None, &variables).expect_failure("NotFound", "AWS_REGION");
     sign("awskms:///alias/encryption", None, &variables)
         .expect_failure("Unsupported", "SIGN_VERIFY");
     let nobody = [endpoint, ("AWS_REGION", "eu-west-1"), ("HOME", "/nonexistent")];
     sign("awskms:///alias/p256", None, &nobody).expect_failure("Denied", "AWS_ACCESS_KEY_ID");
-    sign("awskms:///alias/p256", None, &[endpoint, AWS_KEYS[0], AWS_KEYS[1]])
+    sign("awskms:///alias/p256", None, &[endpoint, AWS_VARIABLES[0], AWS_VARIABLES[1]])
         .expect_failure("Invalid", "AWS_REGION");
-    let closed = [&AWS_KEYS[..], &[("AWS_ENDPOINT_URL", "http://127.0.0.1:1")]].concat();
+    let closed = [&AWS_VARIABLES[..], &[("AWS_ENDPOINT_URL", "http://127.0.0.1:1")]].concat();
     assert_eq!(sign("awskms:///alias/p256", None, &closed).text("kind"), "Unreachable");
 
     let users = python(&bench, "moto_keys.py", &["users", &moto.url]);
@@ -204,18 +179,6 @@ fn what_aws_refuses_says_what_to_do() {
 
 const VAULT_TOOLS: [&str; 4] = ["vault-transit", "curl", "cosign", "cosign2"];
 
-/// A request to Vault as an operator makes it.
-fn vault(bench: &Workbench, url: &str, headers: &[(&str, &str)], path: &str, body: &str) {
-    let mut command = bench.command("curl");
-    command.args(["--silent", "--fail-with-body", "--noproxy", "*", "-X", "POST"]);
-    command.args(["-H", "X-Vault-Token: root", "-d", body, &format!("{url}/v1/{path}")]);
-    for (name, value) in headers {
-        command.arg("-H").arg(format!("{name}: {value}"));
-    }
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stdout));
-}
-
 #[test]
 #[ignore = "needs Vault's transit engine and cosign: tests/tools/install"]
 fn vault_signs_with_every_kind_of_key() {
@@ -230,13 +193,7 @@ fn vault_signs_with_every_kind_of_key() {
         ("ed25519", "Ed25519"),
     ];
     for (kind, algorithm) in table {
-        vault(
-            &bench,
-            &server.url,
-            &[],
-            &format!("transit/keys/{kind}"),
-            &format!(r#"{{"type":"{kind}"}}"#),
-        );
+        vault_key(&bench, &server.url, kind);
         let reference = format!("hashivault://{kind}");
         let signed = sign(&reference, None, &variables);
         assert_eq!(signed.text("algorithm"), algorithm);

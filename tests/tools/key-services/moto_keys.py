@@ -1,6 +1,6 @@
 """Makes keys in moto with AWS's own SDK, and checks signatures there.
 
-moto_keys.py make URL                        makes a key of each kind; prints {name: {id, arn, alias}}
+moto_keys.py make URL                        makes a key of each kind; prints {name: {id, arn, alias, public}}
 moto_keys.py users URL                       makes users, one who may do nothing and one who may read
                                              public keys, and turns IAM on; prints their access keys
 moto_keys.py verify URL ID ALGORITHM MESSAGE SIGNATURE   asks KMS whether the signature is right
@@ -17,6 +17,7 @@ import boto3
 KINDS = {
     "p256": ("ECC_NIST_P256", "SIGN_VERIFY"),
     "p384": ("ECC_NIST_P384", "SIGN_VERIFY"),
+    "p521": ("ECC_NIST_P521", "SIGN_VERIFY"),
     "rsa": ("RSA_2048", "SIGN_VERIFY"),
     "encryption": ("RSA_2048", "ENCRYPT_DECRYPT"),
 }
@@ -40,6 +41,9 @@ def make(url):
         kms.create_alias(AliasName=f"alias/{name}", TargetKeyId=key["KeyId"])
         alias = key["Arn"].replace(f"key/{key['KeyId']}", f"alias/{name}")
         made[name] = {"id": key["KeyId"], "arn": key["Arn"], "alias": alias}
+        der = kms.get_public_key(KeyId=key["KeyId"])["PublicKey"]
+        base64_lines = base64.encodebytes(der).decode()
+        made[name]["public"] = f"-----BEGIN PUBLIC KEY-----\n{base64_lines}-----END PUBLIC KEY-----\n"
     print(json.dumps(made))
 
 
