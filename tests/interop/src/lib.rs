@@ -37,6 +37,7 @@ mod log;
 mod mirroring;
 mod process;
 mod server;
+mod signing_order;
 mod tools;
 mod workbench;
 mod workflow;

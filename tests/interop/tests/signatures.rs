@@ -2,13 +2,19 @@
 //! what real cosign signed, and nothing else where that is demanded.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
-use interop::{Kind, Mirroring, Request, Workbench, text};
+use std::collections::BTreeSet;
 
-const TOOLS: [&str; 8] = [
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use interop::{Kind, Mirroring, Request, Workbench, digest_of, text};
+use serde_json::Value;
+
+const TOOLS: [&str; 9] = [
     "cosign",
     "cosign2",
     "crane",
     "buildah",
+    "git",
     "htpasswd",
     "docker-registry",
     "distribution3",
@@ -43,13 +49,20 @@ fn is_verified(kind: Kind) {
         );
         let item = setting.run("sync", &top, 0);
         assert_eq!((item.text("outcome"), item.text("signature.state")), both("copied", "signed"));
-        let root = setting.copy();
-        let index = setting.bench.crane(["manifest", &root]);
-        let index: serde_json::Value = serde_json::from_str(&index).unwrap();
+        let index = setting.bench.crane(["manifest", &setting.copy()]);
+        let index: Value = serde_json::from_str(&index).unwrap();
         let children = index["manifests"].as_array().unwrap().iter();
-        let children = children.map(|child| child["digest"].as_str().unwrap());
-        let children = children.map(|child| format!("{}@{child}", setting.target()));
-        for reference in children.chain([root, format!("{}:1", setting.target())]) {
+        let children = children.map(|child| child["digest"].as_str().unwrap().to_owned());
+        let signed: BTreeSet<String> = children.chain([setting.image.digest()]).collect();
+        let none = BTreeSet::new();
+        let (legacy, bundles) = match format {
+            "legacy" => (&signed, &none),
+            "bundle" => (&none, &signed),
+            _ => (&signed, &signed),
+        };
+        setting.expect_order(legacy, bundles);
+        let copies = signed.iter().map(|digest| format!("{}@{digest}", setting.target()));
+        for reference in copies.chain([format!("{}:1", setting.target())]) {
             for judge in judges {
                 let problem = verify(&setting, judge, "ours", &reference);
                 assert_eq!(problem, None, "{format}: {judge} of {reference}");
@@ -103,11 +116,14 @@ fn is_believed(kind: Kind) {
 
 /// The statement about the mirroring, as cosign sees it: valid by our key, of that type, and of no
 /// other.
-fn is_attested(kind: Kind) {
+fn is_attested(kind: Kind, in_git: bool) {
     let Some(setting) = set_up("attested", Kind::Distribution3, kind) else { return };
+    let revision = in_git.then(|| committed(&setting));
     let top = "kmsKey: ours.key\nsign: true\nattest: true";
     let item = setting.run("sync", top, 0);
     assert_eq!((item.text("outcome"), item.text("signature.state")), both("copied", "signed"));
+    let root = BTreeSet::from([setting.image.digest()]);
+    setting.expect_order(&root, &root);
     let copy = setting.copy();
     let judged = |key: &str, predicate_type: &str| {
         let key = setting.file(&format!("{key}.pub"));
@@ -121,10 +137,54 @@ fn is_attested(kind: Kind) {
     assert_eq!(judged("ours", mirroring), None);
     assert!(judged("theirs", mirroring).is_some(), "another key's");
     assert!(judged("ours", "https://slsa.dev/provenance/v1").is_some(), "of another type");
+    let said = stated(&setting, mirroring);
+    let digest = setting.image.digest();
+    for (side, name) in [("source", setting.source()), ("target", setting.target())] {
+        assert_eq!(said[side]["digest"], digest, "{said:#}");
+        assert_eq!(said[side]["name"], format!("{name}:1"), "{said:#}");
+    }
+    // The file that the run went by, as it is, and where it stands in git.
+    let files = said["syncFiles"].as_array().unwrap();
+    assert_eq!(files.len(), 1, "{said:#}");
+    let content = std::fs::read(files[0]["path"].as_str().unwrap()).unwrap();
+    assert!(String::from_utf8_lossy(&content).contains("attest: true"), "{said:#}");
+    assert_eq!(files[0]["digest"], digest_of(&content), "{said:#}");
+    assert_eq!(files[0].get("revision").and_then(Value::as_str), revision.as_deref(), "{said:#}");
     setting.bench.forget_requests(&setting.target);
     setting.run("sync", top, 0);
     let requests = setting.bench.requests(&setting.target);
     assert!(!requests.iter().any(Request::is_write), "{requests:#?}");
+}
+
+/// Makes the folder of the sync files a repository of git's; the revision that is checked out.
+fn committed(setting: &Mirroring) -> String {
+    let folder = setting.bench.folder();
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=a", "-c", "user.email=a@example.com"];
+        setting.bench.tool("git").in_folder(folder).args(identity).args(arguments).succeed()
+    };
+    git(&["init", "--quiet", "."]);
+    git(&["commit", "--quiet", "--allow-empty", "--message=list"]);
+    git(&["rev-parse", "HEAD"]).trim().to_owned()
+}
+
+/// The predicate of the copy's statement of this type, as cosign hands it on that verified it.
+fn stated(setting: &Mirroring, predicate_type: &str) -> Value {
+    let parsed = |text: String| -> Value { serde_json::from_str(&text).unwrap() };
+    let key = setting.file("ours.pub");
+    let verified = setting
+        .bench
+        .tool("cosign")
+        .env("HOME", setting.bench.folder())
+        .env("TUF_ROOT", setting.file("tuf"))
+        .args(["verify-attestation", "--insecure-ignore-tlog", "--type", predicate_type])
+        .args(["--key", text(&key), &setting.copy()])
+        .succeed();
+    let envelope = parsed(verified);
+    let statement = STANDARD.decode(envelope["payload"].as_str().unwrap()).unwrap();
+    let statement = parsed(String::from_utf8(statement).unwrap());
+    assert_eq!(statement["predicateType"], predicate_type);
+    statement["predicate"].clone()
 }
 
 fn both(outcome: &str, state: &str) -> (String, String) {
@@ -158,7 +218,8 @@ fn in_serve() {
 #[test]
 #[ignore = "needs cosign and real registries: tests/tools/install"]
 fn statements_with_the_referrers_api_and_without() {
-    [Kind::Distribution3, Kind::ServeSecured].into_iter().for_each(is_attested);
+    is_attested(Kind::Distribution3, true);
+    is_attested(Kind::ServeSecured, false);
 }
 
 #[test]
