@@ -288,6 +288,8 @@ mod tests {
             (failed(Class::RateLimited), RULES, E::RateLimited),
             (failed(Class::Credentials), RULES, E::Credentials),
             (failed(Class::Denied), RULES, E::Credentials),
+            (failed(Class::KeyDenied), RULES, E::Credentials),
+            (failed(Class::Key), RULES, E::ItemFailed),
             (failed(Class::Network), RULES, E::ItemFailed),
             (failed(Class::Content), RULES, E::ItemFailed),
             (failed(Class::Storage), RULES, E::ItemFailed),

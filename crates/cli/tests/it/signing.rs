@@ -1,9 +1,9 @@
 //! What of signatures is known before any registry is asked.
 
 use serde_json::Value;
-use testkit::{KeyPair, KeyService, KeyType, Registry, image};
+use testkit::{Fault, KeyPair, KeyService, KeyType, Registry, image};
 
-use crate::program::{Done, Program};
+use crate::program::{Done, Program, add, held};
 
 async fn run(program: &Program, line: &str) -> Done {
     program.run(&line.split(' ').collect::<Vec<_>>()).await
@@ -111,6 +111,78 @@ async fn a_key_service_is_asked_for_what_is_missing_alone() {
         assert_eq!(asked(":asymmetricSign"), signatures, "{round}: {}", keys.log());
         assert_eq!(asked("/publicKey"), 1, "{round}: {}", keys.log());
         assert_eq!(asked(""), signatures + 1, "{round}: {}", keys.log());
+    }
+}
+
+/// A key service that denies, fails or is not there stops what is to be signed and nothing else: that
+/// stays without its tag, and the next run completes it. Only "no" is a matter of credentials.
+#[tokio::test]
+async fn what_a_key_cannot_sign_waits_for_the_next_run() {
+    const SIGN: &str = "/v1/*:asymmetricSign";
+    const PUBLIC_KEY: &str = "/v1/*/publicKey";
+    let denied = r#"{"error":{"code":403,"message":"no","status":"PERMISSION_DENIED"}}"#;
+    let table = [
+        ("denies", Some((Fault::status(403).body(denied).on("POST", SIGN), 4, "key-denied"))),
+        (
+            "denies the key",
+            Some((Fault::status(403).body(denied).on("GET", PUBLIC_KEY), 4, "key-denied")),
+        ),
+        ("fails", Some((Fault::status(500).on("POST", SIGN), 1, "key"))),
+        ("is unreachable", None),
+    ];
+    for (case, fault) in table {
+        let service = KeyService::default().key("mirror", KeyType::P256);
+        let keys = Registry::builder().serve(service.google()).start().await;
+        let (source, target) = (Registry::start().await, Registry::start().await);
+        let signed = image::index(1);
+        add(&source, "signed", "1", &signed).await;
+        add(&source, "plain", "1", &image::single(2)).await;
+        // Nobody listens on port 1.
+        let url = if fault.is_some() { keys.url() } else { "http://127.0.0.1:1".to_owned() };
+        let mut program = Program::new();
+        program.variable("GCE_METADATA_HOST", &keys.host().to_string());
+        program.variable("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS", &url);
+        let key =
+            format!("gcpkms://{}/cryptoKeys/mirror/cryptoKeyVersions/1", KeyService::KEY_RING);
+        let list = format!(
+            "kmsKey: {key}\nimages:\n\
+             - source: {source}/signed:1\n  destination: {target}/signed:1\n  sign: true\n\
+             - source: {source}/plain:1\n  destination: {target}/plain:1\n",
+            source = source.host(),
+            target = target.host(),
+        );
+        program.file("images.yaml", list);
+        let (code, class) = match fault {
+            Some((fault, code, class)) => {
+                keys.inject(fault);
+                (code, class)
+            }
+            None => (1, "key"),
+        };
+        let done = run(&program, "sync -i images.yaml --output json").await;
+        assert_eq!(done.code, Some(code), "{case}: {done}");
+        let report: Value = serde_json::from_str(&done.stdout).unwrap();
+        let items = &report["items"];
+        assert_eq!(items[0]["outcome"], "failed", "{case}: {done}");
+        assert_eq!(items[0]["signature"]["state"], "missing", "{case}: {done}");
+        assert_eq!(items[0]["error"]["class"], class, "{case}: {done}");
+        let told = items[0]["error"]["message"].as_str().unwrap();
+        assert!(told.contains(&key), "{case}: {told}");
+        assert_eq!(items[1]["outcome"], "copied", "{case}: {done}");
+        assert_eq!(held(&target, "signed", "1").await, None, "{case}: {}", target.log());
+        assert!(held(&target, "plain", "1").await.is_some(), "{case}");
+        let signatures = target.log().count("PUT", "/v2/signed/manifests/*.sig");
+        assert_eq!(signatures, 0, "{case}: {}", target.log());
+
+        keys.clear_faults();
+        program.variable("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS", &keys.url());
+        let done = run(&program, "sync -i images.yaml --output json").await;
+        assert_eq!(done.code, Some(0), "{case}: {done}");
+        let report: Value = serde_json::from_str(&done.stdout).unwrap();
+        assert_eq!(report["items"][0]["outcome"], "copied", "{case}: {done}");
+        assert_eq!(report["items"][0]["signature"]["state"], "signed", "{case}: {done}");
+        assert_eq!(report["items"][1]["outcome"], "up-to-date", "{case}: {done}");
+        assert_eq!(held(&target, "signed", "1").await, Some(signed.digest()), "{case}");
     }
 }
 
