@@ -236,7 +236,11 @@ async fn trusted(walk: &Walk, items: &[Item], source: &Place, state: SourceState
     let demands = &first.wanted.signatures.demands;
     let span = if demands.is_empty() { Span::none() } else { spans::verify() };
     match signatures::check_trust(walk, source, digest, demands).instrument(span).await {
-        Ok(Trust { refused: Some(reason), .. }) => SourceState::Refused(reason),
+        Ok(Trust { refused: Some(reason), .. }) => {
+            // What was refused belongs into the report as much as what is copied.
+            items.iter().for_each(|item| item.report().source_digest = Some(digest));
+            SourceState::Refused(reason)
+        }
         Ok(Trust { refused: None, remarks, verified }) => {
             for item in items {
                 let mut report = item.report();
@@ -273,7 +277,7 @@ fn next(walk: &Walk, item: &Item, seen: &SourceState, goal: &SourceState, held: 
     let decision = decide(goal, &held.state);
     walk.listener.hear(&Event::Decided { item: item.id, decision: decision.clone() });
     let mut report = item.report();
-    report.source_digest = digest(seen);
+    report.source_digest = digest(seen).or(report.source_digest);
     if let TargetState::Holds(digest) = held.state {
         report.target_digest = Some(digest);
     }

@@ -1,7 +1,7 @@
 //! The audit log of the real program: its figures are the report's, a killed run shows, and a log that
 //! was changed is refused.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::{Fault, KeyPair, Registry, image};
 
 use crate::program::{Program, add, held};
@@ -33,6 +33,7 @@ async fn the_figures_of_the_log_are_the_reports() {
         ("more", &image::single(2)),
         ("same", &image::single(3)),
         ("moved", &image::single(4)),
+        ("refused", &image::single(6)),
     ] {
         add(&source, name, "1", image).await;
     }
@@ -40,24 +41,38 @@ async fn the_figures_of_the_log_are_the_reports() {
     add(&target, "m/moved", "1", &image::single(5)).await;
     let mut program = Program::new();
     program.file("mirror.key", &KeyPair::new().private);
-    let list = list(&source, &target, &["new", "more", "same", "moved", "missing"]);
+    // Both are signed by the team; one must be signed by somebody else as well.
+    let (team, other) = (KeyPair::new(), KeyPair::new());
+    program.file("team.key", &team.private).file("team.pub", &team.public);
+    program.file("other.pub", &other.public);
+    let [more, refused] = ["more", "refused"].map(|name| format!("{}/{name}", source.host()));
+    for name in [&more, &refused] {
+        let done = program.run(&["sign", &format!("{name}:1"), "-k", "team.key"]).await;
+        assert_eq!(done.code, Some(0), "{done}");
+    }
+    let list = list(&source, &target, &["new", "more", "same", "moved", "missing", "refused"]);
     let list = format!(
         "{list}- source: {}/new:1\n  destination: {}/m/signed\n  sign: true\n",
         source.host(),
         target.host()
     );
-    program.file("images.yaml", format!("kmsKey: mirror.key\n{list}"));
+    let rule = |name: &str, key: &str| format!("- source: \"{name}\"\n  keys: [{key}.pub]\n");
+    let rules = [rule(&more, "team"), rule(&refused, "team"), rule(&refused, "other")].concat();
+    program.file("images.yaml", format!("kmsKey: mirror.key\nverify:\n{rules}{list}"));
     program.variable("SYNCER_AUDIT_LOG", "audit.jsonl");
     let done = program.run(&["-i", "images.yaml", "--output", "json"]).await;
-    assert_eq!(done.code, Some(3), "{done}");
+    assert_eq!(done.code, Some(5), "{done}");
     let report: Value = serde_json::from_str(&done.stdout).unwrap();
     let lines = lines(&program, "audit.jsonl");
     let finished = &lines.last().unwrap()["finished"];
-    assert_eq!(finished["exitCode"], 3);
+    assert_eq!(finished["exitCode"], 5);
     let items = report["items"].as_array().unwrap();
-    for (act, outcome) in
-        [("tag-published", "copied"), ("drift-left-alone", "drift"), ("failed", "source-missing")]
-    {
+    for (act, outcome) in [
+        ("tag-published", "copied"),
+        ("drift-left-alone", "drift"),
+        ("failed", "source-missing"),
+        ("refused", "refused"),
+    ] {
         let with = |item: &&Value| item["outcome"] == outcome;
         let expected: Vec<&Value> = items.iter().filter(with).collect();
         assert_eq!(count(&lines, act), expected.len(), "{act}: {lines:#?}");
@@ -72,6 +87,29 @@ async fn the_figures_of_the_log_are_the_reports() {
             assert_eq!(line_digest, &item["sourceDigest"]);
         }
     }
+    let line_of = |name: &str| {
+        let is_source = |line: &&Value| line["source"] == format!("{name}:1");
+        lines.iter().find(is_source).unwrap_or_else(|| panic!("{name} has no line"))
+    };
+    let rules = |line: &Value| -> Vec<String> {
+        let rules = line["evidence"]["rules"].as_array().unwrap().iter();
+        rules.map(|rule| rule.as_str().unwrap().to_owned()).collect()
+    };
+    let line = line_of(&more);
+    let fingerprint = signing::PublicKey::from_pem(&team.public).unwrap().fingerprint();
+    assert_eq!(line["evidence"]["verified"], json!([format!("key {fingerprint}")]), "{line}");
+    assert_eq!(rules(line), ["images.yaml:3"], "{line}");
+    let line = line_of(&refused);
+    let (act, digest) = (&line["act"], image::single(6).digest().to_string());
+    assert_eq!((act, &line["to"]), (&"refused".into(), &digest.into()), "{line}");
+    assert_eq!(line["evidence"]["sourceDigest"], line["to"], "{line}");
+    assert_eq!(line["evidence"].get("verified"), None, "not by all who must have: {line}");
+    assert_eq!(rules(line), ["images.yaml:5", "images.yaml:7"], "{line}");
+    let failure = &line["evidence"]["failure"];
+    assert_eq!((&failure["side"], &failure["class"]), (&"source".into(), &"signature".into()));
+    let message = failure["message"].as_str().unwrap();
+    assert!(message.contains("no signature by somebody trusted"), "{line}");
+    assert!(message.contains("images.yaml:7"), "the rule that is not met: {line}");
     assert_eq!(finished["outcomes"]["up-to-date"], 1, "{finished}");
     assert_eq!(count(&lines, "signature-made"), 1);
     assert_eq!(count(&lines, "unfinished"), 0);
@@ -93,12 +131,13 @@ async fn the_figures_of_the_log_are_the_reports() {
     // What looks only has a line for what is wrong, and one begin and end.
     for command in ["plan", "verify"] {
         let done = program.run(&[command, "-i", "images.yaml", "--audit-log", "looks.jsonl"]).await;
-        assert_eq!(done.code, Some(3), "{done}");
+        assert_eq!(done.code, Some(5), "{done}");
     }
     let looks = self::lines(&program, "looks.jsonl");
     let acts: Vec<&str> = looks.iter().map(|line| line["act"].as_str().unwrap()).collect();
-    assert_eq!(acts.len(), 8, "{acts:?}");
+    assert_eq!(acts.len(), 10, "{acts:?}");
     assert_eq!(count(&looks, "drift-left-alone"), 2, "{acts:?}");
+    assert_eq!(count(&looks, "refused"), 2, "{acts:?}");
 }
 
 #[tokio::test]
