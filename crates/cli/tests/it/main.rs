@@ -9,6 +9,7 @@ mod documents;
 mod doors;
 mod drift;
 mod ecr_sync;
+mod forged_signatures;
 mod help;
 mod kill;
 mod kyma;
