@@ -7,19 +7,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use credentials::aws::{Identity, IdentitySettings};
+use credentials::Credentials;
 use ecr::{Client, Observed, Wanted};
 use futures::StreamExt;
-use oci::{EcrRegistry, Host, Location};
+use oci::{EcrRegistry, Location};
 use report::{RepositoryOutcome, RepositoryReport};
 use sync::{Class, Failure, Mode, Stop, Witness};
-use syncfile::{Auth, EcrRepository, Encryption, Mutability, RegistryEntry, SyncFile};
+use syncfile::{EcrRepository, Encryption, Mutability, SyncFile};
 use tokio::time::Instant;
 
-use crate::error::CliError;
+use crate::error::{CliError, with_causes};
 use crate::repository_acts;
 use crate::settings::EcrSettings;
-use crate::wiring::{aws_identity, origin};
+use crate::wiring::origin;
 use settle::{again, blob_mounting, end, failed, failure_of, report, settle};
 
 /// What was done before the walk.
@@ -56,7 +56,8 @@ pub(crate) fn check(sync_file: &SyncFile) -> Result<(), CliError> {
 
 /// How repositories become what they are to be; in a plan and a verifying run, only what differs is told.
 pub(crate) struct Reconciliation<'a> {
-    pub(crate) registries: &'a BTreeMap<Host, RegistryEntry>,
+    /// Who we are.
+    pub(crate) credentials: &'a Credentials,
     pub(crate) settings: &'a EcrSettings,
     pub(crate) mode: Mode,
     /// Whether the first that does not end well keeps later ones from beginning.
@@ -121,12 +122,11 @@ impl Reconciliation<'_> {
     }
 
     async fn client(&self, registry: &EcrRegistry) -> Result<Client, Failure> {
-        let said = self.registries.get(&registry.host()).and_then(|entry| entry.auth.as_ref());
-        let identity = match said {
-            Some(Auth::Aws(aws)) => aws_identity(aws),
-            _ => IdentitySettings::default(),
-        };
-        let identity = Identity::new(identity);
+        let identity = self.credentials.aws_identity(&registry.host()).await;
+        let identity = identity.map_err(|error| Failure {
+            hint: Some(error.hint()),
+            ..failed(Class::Credentials, with_causes(&error))
+        })?;
         let config = identity.config(Some(registry.region()), registry.is_fips()).await;
         let config = config.map_err(|error| Failure {
             hint: error.hint().map(str::to_owned),
@@ -309,7 +309,7 @@ mod tests {
         for (stop, class) in [(signalled, Class::Interrupted), (late, Class::Deadline)] {
             let settings = EcrSettings { parallel: 5, prune_policies: false };
             let reconciliation = Reconciliation {
-                registries: &BTreeMap::new(),
+                credentials: &Credentials::new(credentials::Environment::from_lookup(|_| None)),
                 settings: &settings,
                 mode: Mode::Sync,
                 fail_fast: false,

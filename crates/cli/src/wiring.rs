@@ -214,7 +214,14 @@ fn login(host: &Host, auth: &Auth, environment: &Environment) -> Result<Login, C
         Auth::Token(token) => Login::AccessToken(keep(token)?),
         Auth::DockerConfig(file) => Login::DockerConfig(file.clone()),
         Auth::Kubernetes(folder) => Login::Kubernetes(folder.clone()),
-        Auth::Aws(aws) => Login::Aws(aws_identity(aws)),
+        Auth::Aws(aws) => match &aws.access_key {
+            Some(key) => Login::AwsKey {
+                id: keep(&key.id)?,
+                secret: keep(&key.secret)?,
+                settings: aws_identity(aws),
+            },
+            None => Login::Aws(aws_identity(aws)),
+        },
         Auth::Google(google) => Login::Google(GoogleSettings {
             credentials_file: google.credentials_file.clone(),
             impersonate: google.impersonate.clone(),
@@ -252,9 +259,10 @@ pub(crate) fn keep(
 }
 
 /// Who we are to AWS, as a sync file says it.
-pub(crate) fn aws_identity(aws: &AwsAuth) -> IdentitySettings {
+fn aws_identity(aws: &AwsAuth) -> IdentitySettings {
     IdentitySettings {
         profile: aws.profile.clone(),
+        access_key: None,
         assume_role: aws.assume_role.clone().map(|arn| AssumedRole {
             arn,
             external_id: aws.external_id.clone(),

@@ -17,7 +17,7 @@ use crate::credential_helper::Helpers;
 use crate::doors::{Door, Doors};
 use crate::key::{candidates, helper_servers};
 use crate::login::{Way, read_text};
-use crate::{Credential, Environment, Error, Login, Secret, kubernetes};
+use crate::{Credential, Environment, Error, Login, Secret, aws, kubernetes};
 
 /// Where credentials come from: logins given for hosts, then the places of an [`Environment`].
 /// Clones share what helpers and clouds said.
@@ -75,6 +75,19 @@ impl Credentials {
     /// It cannot be read, or is empty.
     pub async fn reveal(&self, secret: &Secret, what: &'static str) -> Result<SecretString, Error> {
         secret.read(what, &self.doors).await
+    }
+
+    /// Who we are to AWS where its services are asked about a host: as was given for it, or as AWS's default
+    /// chain says.
+    ///
+    /// # Errors
+    /// A secret of what was given cannot be read, or is empty.
+    pub async fn aws_identity(&self, host: &Host) -> Result<Arc<aws::Identity>, Error> {
+        let settings = match self.login(host) {
+            Some((login, _)) => login.at_aws(&self.doors).await?,
+            None => aws::IdentitySettings::default(),
+        };
+        Ok(self.doors.identity(&settings))
     }
 
     /// The credential for a repository, or for the host where none is named.

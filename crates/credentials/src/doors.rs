@@ -91,7 +91,8 @@ impl Doors {
         self.secrets.refused(|other| other == reference).await;
     }
 
-    fn identity(&self, settings: &IdentitySettings) -> Arc<Identity> {
+    /// Who we are to AWS; what one identity was given is kept.
+    pub(crate) fn identity(&self, settings: &IdentitySettings) -> Arc<Identity> {
         let mut identities = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || Arc::new(Identity::new(settings.clone()));
         Arc::clone(identities.entry(settings.clone()).or_insert_with(new))

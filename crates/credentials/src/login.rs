@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::aws::{IdentitySettings, SecretReference};
+use crate::aws::{AccessKey, IdentitySettings, SecretReference};
 use crate::azure::AzureSettings;
 use crate::doors::{Door, Doors};
 use crate::google::GoogleSettings;
@@ -38,6 +38,15 @@ pub enum Login {
     Kubernetes(PathBuf),
     /// Who we are to AWS: a token for its registry.
     Aws(IdentitySettings),
+    /// The same, by an access key of AWS.
+    AwsKey {
+        /// Its id.
+        id: Secret,
+        /// Its secret.
+        secret: Secret,
+        /// What else differs.
+        settings: IdentitySettings,
+    },
     /// Who we are to Google: a token for its registry.
     Google(GoogleSettings),
     /// Who we are to Azure: a token for its registry.
@@ -128,10 +137,26 @@ impl Login {
             Self::Helper(name) => return Ok(Way::Helper(name.clone())),
             Self::DockerConfig(file) => return Ok(Way::DockerConfig(file.clone())),
             Self::Kubernetes(folder) => return Ok(Way::Kubernetes(folder.clone())),
-            Self::Aws(settings) => return Ok(Way::Door(Door::Aws(settings.clone()))),
+            Self::Aws(_) | Self::AwsKey { .. } => {
+                return Ok(Way::Door(Door::Aws(self.at_aws(doors).await?)));
+            }
             Self::Google(settings) => return Ok(Way::Door(Door::Google(settings.clone()))),
             Self::Azure(settings) => return Ok(Way::Door(Door::Azure(settings.clone()))),
         }))
+    }
+
+    /// Who we are to AWS: the default chain, unless this login says something of it.
+    pub(crate) async fn at_aws(&self, doors: &Doors) -> Result<IdentitySettings, Error> {
+        Ok(match self {
+            Self::Aws(settings) => settings.clone(),
+            Self::AwsKey { id, secret, settings } => {
+                let id = id.read("id of an AWS access key", doors).await?;
+                let secret = secret.read("secret of an AWS access key", doors).await?;
+                let key = AccessKey { id: id.expose_secret().to_owned(), secret };
+                IdentitySettings { access_key: Some(key), ..settings.clone() }
+            }
+            _ => IdentitySettings::default(),
+        })
     }
 
     /// Reads again what is kept of secrets: they were refused.
@@ -140,6 +165,10 @@ impl Login {
             Self::Basic { username, password } => {
                 username.refused(doors).await;
                 password.refused(doors).await;
+            }
+            Self::AwsKey { id, secret, .. } => {
+                id.refused(doors).await;
+                secret.refused(doors).await;
             }
             Self::AccessToken(token) | Self::IdentityToken(token) => token.refused(doors).await,
             _ => {}
@@ -250,6 +279,35 @@ mod tests {
                 "{kind}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn an_access_key_is_read_anew_and_is_the_whole_identity() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("access_secret");
+        let login = Login::AwsKey {
+            id: Secret::Text("AKIAEXAMPLE".into()),
+            secret: Secret::File(file.clone()),
+            settings: IdentitySettings::default(),
+        };
+        let mut found = Vec::new();
+        for secret in ["before\n", "after\n", "after\n"] {
+            std::fs::write(&file, secret).unwrap();
+            let Ok(Way::Door(Door::Aws(settings))) = login.way(&Doors::default()).await else {
+                panic!("AWS is asked");
+            };
+            let key = settings.access_key.clone().unwrap();
+            assert_eq!(
+                (key.id.as_str(), key.secret.expose_secret()),
+                ("AKIAEXAMPLE", secret.trim())
+            );
+            assert!(!format!("{settings:?}").contains(secret.trim()));
+            found.push(settings);
+        }
+        assert_ne!(found[0], found[1], "what is kept for the old key is not shown for the new one");
+        assert_eq!(found[1], found[2]);
+        std::fs::remove_file(file).unwrap();
+        assert!(login.way(&Doors::default()).await.is_err());
     }
 
     #[test]

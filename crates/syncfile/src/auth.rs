@@ -35,7 +35,7 @@ pub enum Auth {
 }
 
 /// Who we are to AWS, where its default chain does not fit.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AwsAuth {
     /// The ARN of a role to take on.
     pub assume_role: Option<String>,
@@ -45,6 +45,17 @@ pub struct AwsAuth {
     pub session_name: Option<String>,
     /// A profile of AWS's configuration files.
     pub profile: Option<String>,
+    /// An access key, instead of what the default chain would find.
+    pub access_key: Option<AwsAccessKey>,
+}
+
+/// An access key of AWS.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AwsAccessKey {
+    /// Its id.
+    pub id: Secret,
+    /// Its secret.
+    pub secret: Secret,
 }
 
 /// Who we are to Google, where its application default credentials do not fit.
@@ -159,10 +170,30 @@ fn aws(reader: &mut Reader<'_>, node: &Node) -> Option<AwsAuth> {
         reader.push(error.help("write it as `arn:aws:iam::ACCOUNT:role/NAME`"));
         None
     });
-    let profile = text(reader, keys.get("profile"));
+    let (profile, id, secret) =
+        (keys.get("profile"), keys.get("accessKeyId"), keys.get("secretAccessKey"));
+    match (id, secret) {
+        (Some(_), None) => _ = keys.require("secretAccessKey"),
+        (None, Some(_)) => _ = keys.require("accessKeyId"),
+        _ => {}
+    }
+    if let (Some(profile), Some(_)) = (profile, id.or(secret)) {
+        let message = "an access key is who we are, and so is a `profile`";
+        reader.push(reader.error(Code::ConflictingKeys, profile.key_span, message));
+    }
+    let mut read = |field: Option<Field<'_>>| field.and_then(|field| secret::read(reader, field));
+    let (id, secret) = (read(id), read(secret));
+    let access_key = id.zip(secret).map(|(id, secret)| AwsAccessKey { id, secret });
+    let profile = text(reader, profile);
     let (external_id, session_name) = (text(reader, external_id), text(reader, session_name));
     let complete = keys.close(reader);
-    complete.then_some(AwsAuth { assume_role: role, external_id, session_name, profile })
+    complete.then_some(AwsAuth {
+        assume_role: role,
+        external_id,
+        session_name,
+        profile,
+        access_key,
+    })
 }
 
 fn text(reader: &mut Reader<'_>, field: Option<Field<'_>>) -> Option<String> {

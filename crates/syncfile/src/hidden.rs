@@ -34,7 +34,8 @@ impl Within {
                 Self::Open
             }
             "env" | "file" | "username" | "dockerConfig" | "kubernetes" | "assumeRole"
-            | "sessionName" | "profile" | "impersonate" | "clientId" | "tenantId"
+            | "sessionName" | "accessKeyId" | "profile" | "impersonate" | "clientId"
+            | "tenantId"
                 if self != Self::Open =>
             {
                 Self::Open

@@ -43,7 +43,7 @@ mod text;
 mod verify;
 mod yaml;
 
-pub use auth::{Auth, AwsAuth, AzureAuth, GoogleAuth};
+pub use auth::{Auth, AwsAccessKey, AwsAuth, AzureAuth, GoogleAuth};
 pub use chart::{Chart, ChartVersions};
 pub use chart_source::ChartSource;
 pub use convert::{ConvertError, Converted, ForeignFormat, convert};

@@ -292,6 +292,12 @@ schedule: { zzzzzzzzzz: 1 }
             registry("auth: { aws: { externalId: x } }"),
             registry("auth: { aws: { assumeRole: mirror } }"),
             registry("auth: { aws: mirror }"),
+            registry("auth: { aws: { accessKeyId: { env: A } } }"),
+            registry("auth: { aws: { secretAccessKey: { env: A } } }"),
+            registry("auth: { aws: { accessKeyId: { env: A }, secretAccessKey: {} } }"),
+            registry(
+                "auth: { aws: { accessKeyId: { env: A }, secretAccessKey: { env: B }, profile: p } }",
+            ),
             registry("auth: { google: { scopes: [] } }"),
             registry("auth: { azure: { clientId: [] } }"),
             registry("auth: { username: u, password: { awsSecret: registry } }"),

@@ -155,7 +155,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, field: Field<'_>) -> Option<Secret> 
     match &field.node.content {
         Content::Scalar { .. } => {
             let text = reader.text(field)?;
-            if !["username", HEADER].contains(&field.key) {
+            if !["username", "accessKeyId", HEADER].contains(&field.key) {
                 let message = format!("`{}` is in the file itself", field.key);
                 reader.push(
                     reader

@@ -46,6 +46,8 @@ fn word() -> impl Strategy<Value = String> {
         "aws",
         "assumeRole",
         "externalId",
+        "accessKeyId",
+        "secretAccessKey",
         "google",
         "impersonate",
         "azure",

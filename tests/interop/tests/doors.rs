@@ -59,6 +59,7 @@ impl Aws {
             .env("AWS_ACCESS_KEY_ID", "testing")
             .env("AWS_SECRET_ACCESS_KEY", "S3cret-of-AWS")
             .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("SOURCE_KEY", "AKIASOURCE")
             .run();
         for secret in ["S3cret", "auth-token", "QVdTOj"] {
             let said = [&run.stdout, &run.stderr];
@@ -94,6 +95,39 @@ async fn ecr_is_entered_by_one_token_of_aws() {
     let closed = registry("AWS", "another").await;
     aws.copy(HOST, &closed, "").expect_code(4);
     assert_eq!(aws.asked().len(), 2);
+}
+
+/// ECR to ECR with a key for each side: the program's own is one of them.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs moto: tests/tools/install"]
+async fn a_registry_has_an_access_key_of_its_own() {
+    let Some(aws) = Aws::start() else { return };
+    let ecr = registry("AWS", TOKEN).await;
+    let file = aws.bench.folder().join("access_secret");
+    std::fs::write(&file, "S3cret-of-the-source\n").unwrap();
+    let key = format!(
+        "accessKeyId: {{ env: SOURCE_KEY }}, secretAccessKey: {{ file: \"{}\" }}",
+        file.display()
+    );
+    let keys =
+        || -> Vec<String> { serde_json::from_str(&doors(&aws.bench, "keys", &aws.moto)).unwrap() };
+    aws.copy(HOST, &ecr, &format!("{{ aws: {{ {key} }} }}")).expect_code(0);
+    assert_eq!(keys(), ["AKIASOURCE"]);
+    aws.copy(HOST, &ecr, "").expect_code(0);
+    assert_eq!(keys()[1..], ["testing"]);
+
+    // A role is taken on with it.
+    let (host, role) =
+        ("111122223333.dkr.ecr.eu-west-1.amazonaws.com", "arn:aws:iam::111122223333:role/mirror");
+    let theirs = registry("AWS", "111122223333-auth-token").await;
+    aws.copy(host, &theirs, &format!("{{ aws: {{ {key}, assumeRole: \"{role}\" }} }}"))
+        .expect_code(0);
+    assert_eq!(keys()[2], "AKIASOURCE");
+    assert_ne!(keys()[3], "AKIASOURCE", "the role's own");
+
+    std::fs::remove_file(file).unwrap();
+    let run = aws.copy(HOST, &ecr, &format!("{{ aws: {{ {key} }} }}")).expect_code(2);
+    assert!(format!("{run:?}").contains("cannot read the secret in"), "{run:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 moto_doors.py make URL       makes secrets; prints {name: arn}; from then on moto notes what it is asked
 moto_doors.py asked URL      prints the targets of the requests that were noted, as a list
+moto_doors.py keys URL       prints the ids of the access keys that signed them, likewise
 """
 
 import json
@@ -32,14 +33,21 @@ def make(url):
     print(json.dumps({"json": json_secret["ARN"], "text": text["ARN"]}))
 
 
-def asked(url):
+def noted(url):
     with urllib.request.urlopen(f"{url}/moto-api/recorder/download-recording") as answer:
-        noted = [json.loads(line) for line in answer.read().decode().splitlines() if line]
-    targets = []
-    for request in noted:
-        headers = {name.lower(): value for name, value in request["headers"].items()}
-        targets.append(headers.get("x-amz-target", "query").rsplit(".", 1)[-1])
-    print(json.dumps(targets))
+        lines = answer.read().decode().splitlines()
+    requests = [json.loads(line)["headers"] for line in lines if line]
+    return [{name.lower(): value for name, value in headers.items()} for headers in requests]
 
 
-{"make": make, "asked": asked}[sys.argv[1]](*sys.argv[2:])
+def asked(url):
+    print(json.dumps([headers.get("x-amz-target", "query").rsplit(".", 1)[-1] for headers in noted(url)]))
+
+
+def keys(url):
+    # AWS4-HMAC-SHA256 Credential=ID/DATE/REGION/SERVICE/aws4_request, …
+    credentials = [headers["authorization"].split("Credential=")[1] for headers in noted(url)]
+    print(json.dumps([credential.split("/")[0] for credential in credentials]))
+
+
+{"make": make, "asked": asked, "keys": keys}[sys.argv[1]](*sys.argv[2:])

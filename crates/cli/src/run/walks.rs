@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
         let charts = charts::of(&wanted, &selections);
         let charts = charts::repositories(charts, &clients.web, &clients.credentials).await;
         let reconciled = Reconciliation {
-            registries: self.peers.registries,
+            credentials: &clients.credentials,
             settings: &settings.ecr,
             mode,
             fail_fast: settings.fail_fast,

@@ -4,15 +4,17 @@
 //! ECS, EC2. Endpoints elsewhere (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_ECR` …) and FIPS endpoints
 //! (`AWS_USE_FIPS_ENDPOINT`) are the SDK's business too, and so is trying again.
 
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_ecr::config::{SharedCredentialsProvider, SharedHttpClient};
+use aws_sdk_ecr::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
 use crate::cloud::{CloudError, CloudErrorKind, trust};
@@ -22,8 +24,33 @@ use crate::cloud::{CloudError, CloudErrorKind, trust};
 pub struct IdentitySettings {
     /// A profile of AWS's configuration files.
     pub profile: Option<String>,
+    /// An access key, instead of what the chain would find.
+    pub access_key: Option<AccessKey>,
     /// The role that is taken on with what the chain has found.
     pub assume_role: Option<AssumedRole>,
+}
+
+/// An access key of AWS. Two are equal where their secrets are.
+#[derive(Clone, Debug)]
+pub struct AccessKey {
+    /// Its id.
+    pub id: String,
+    /// Its secret.
+    pub secret: SecretString,
+}
+
+impl PartialEq for AccessKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.secret.expose_secret() == other.secret.expose_secret()
+    }
+}
+
+impl Eq for AccessKey {}
+
+impl Hash for AccessKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id.hash(state);
+    }
 }
 
 /// A role that is taken on (STS `AssumeRole`).
@@ -93,6 +120,10 @@ async fn chain(settings: &IdentitySettings, region: Option<&str>) -> Result<SdkC
     }
     if let Some(profile) = &settings.profile {
         loader = loader.profile_name(profile);
+    }
+    if let Some(AccessKey { id, secret }) = &settings.access_key {
+        let key = Credentials::new(id, secret.expose_secret(), None, None, "the sync file");
+        loader = loader.credentials_provider(key);
     }
     if let Some(authorities) = trust::instead_of_system() {
         loader = loader.http_client(client_that_trusts(authorities)?);

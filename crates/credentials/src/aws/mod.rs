@@ -7,5 +7,5 @@ mod secret;
 
 pub(crate) use ecr::authorization;
 pub use failure::failure;
-pub use identity::{AssumedRole, Identity, IdentitySettings};
+pub use identity::{AccessKey, AssumedRole, Identity, IdentitySettings};
 pub use secret::SecretReference;
