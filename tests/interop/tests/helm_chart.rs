@@ -238,6 +238,44 @@ fn a_job_is_named_by_what_it_does() {
     assert!(job_name(&long).len() <= 63 - "-999".len(), "{}", job_name(&long));
 }
 
+/// promtool tests those in `deploy/prometheus`; the chart's ask the same, of one release.
+#[test]
+#[ignore = "needs tools: tests/tools/install"]
+fn the_alerts_of_a_watcher_are_those_that_are_tested() {
+    let Some(bench) = Workbench::with_tools("helm chart alerts", &["helm"]) else { return };
+    let rendered = rendered(&bench, "helm", &values("watch-replicas"), &[]);
+    assert!(rendered.contains("kind: Service\nmetadata:\n  name: mirror-image-syncer\n"));
+    let tested = std::fs::read_to_string(project().join("deploy/prometheus/alerts.yaml")).unwrap();
+    let tested: String = tested.split_whitespace().collect::<Vec<_>>().join(" ");
+    let alerts: Vec<&str> = rendered.split("- alert: ").skip(1).collect();
+    assert_eq!(alerts.len(), 4);
+    for alert in alerts {
+        let (name, rest) = alert.split_once("\n      expr: ").unwrap();
+        let of_all = rest.lines().next().unwrap();
+        let of_release = "namespace=\"sync\", service=\"mirror-image-syncer\"";
+        assert!(of_all.contains(of_release), "{of_all}");
+        let of_all = of_all.replace(&format!(", {of_release}"), "");
+        let of_all = of_all.replace(&format!("{{{of_release}}}"), "");
+        let (_, same) = tested.split_once(&format!("- alert: {name} ")).unwrap();
+        let same = same.split("- alert: ").next().unwrap();
+        assert!(same.contains(&format!("{of_all} ")), "{name}: {of_all}\n{same}");
+    }
+}
+
+/// One Secret for both sides is one key, and who the program is everywhere.
+#[test]
+#[ignore = "needs tools: tests/tools/install"]
+fn one_aws_key_for_both_sides_is_the_programs_own() {
+    let Some(bench) = Workbench::with_tools("helm chart one key", &HELMS) else { return };
+    let keys = "source.keys.access_key=access_key,source.keys.access_secret=access_secret";
+    let names = format!("source.secretName=one,destination.secretName=one,{keys}");
+    let set = ["--set", names.as_str()];
+    let set = [&set[..], &["--set", "destination.access_key=,destination.access_secret="]].concat();
+    let rendered = rendered(&bench, "helm", &values("two-aws-keys"), &set);
+    assert_eq!(rendered.matches("name: AWS_ACCESS_KEY_ID").count(), 1, "{rendered}");
+    assert!(!rendered.contains("accessKeyId") && !rendered.contains("/run/secrets"), "{rendered}");
+}
+
 #[test]
 #[ignore = "needs tools: tests/tools/install"]
 fn what_is_wrong_fails_when_it_is_rendered() {
@@ -260,6 +298,10 @@ fn what_is_wrong_fails_when_it_is_rendered() {
         ("mode: watch\nshards: 2", "`watch` is one process"),
         ("mode: watch\nwatch: { interval: 1h, cron: '* * * * *' }", "not both"),
         ("metrics: { serviceMonitor: { enabled: true } }", "needs `mode: watch`"),
+        (
+            "mode: watch\nmetrics: { prometheusRule: { enabled: true } }",
+            "`metrics.serviceMonitor` has it asked",
+        ),
         ("workloadIdentity: { provider: aws }", "needs `roleArn`"),
         ("workloadIdentity: { provider: aws, roleArn: mirror }", "roleArn"),
         ("caBundle: { inline: text }", "inline"),
@@ -268,7 +310,18 @@ fn what_is_wrong_fails_when_it_is_rendered() {
         ("externalSecrets: { secrets: [{ name: a, data: [] }] }", "names no `secretStoreRef`"),
         (
             "source: { secretName: a, kind: aws }\ndestination: { secretName: b, kind: aws }",
-            "both AWS access keys",
+            "no image comes from a registry in ECR",
+        ),
+        (
+            "images: [{ source: 111122223333.dkr.ecr.us-east-1.amazonaws.com/a:1, \
+             destination: 111122223333.dkr.ecr.us-east-1.amazonaws.com/b:1 }]\n\
+             source: { secretName: a }\ndestination: { secretName: b }",
+            "`111122223333.dkr.ecr.us-east-1.amazonaws.com` is on both sides",
+        ),
+        (
+            "source: { secretName: a, access_key: YQ==, access_secret: YQ== }\n\
+             destination: { secretName: a, access_key: Yg==, access_secret: Yg== }",
+            "would make the Secret `a` twice",
         ),
         (
             "repositories: [{ name: a, permissionPolicy: { Statement: [{ Principal: { AWS: 1 } }] } }]",

@@ -37,15 +37,75 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Whether both pairs are AWS access keys: `true` or nothing. A program has one for itself, which is the
+     destination's. */}}
+{{- define "image-syncer.areKeys" -}}
+{{- $both := true -}}
+{{- range $side := list "source" "destination" -}}
+{{- $of := dict "root" $ "side" $side -}}
+{{- if or (not (include "image-syncer.pairSecret" $of)) (ne (include "image-syncer.pairKind" $of) "aws") -}}
+{{- $both = false -}}
+{{- end -}}
+{{- end -}}
+{{- if $both -}}true{{- end -}}
+{{- end -}}
+
+{{/* The same, and they are two: the source's is then given for the registries of the sources alone. */}}
+{{- define "image-syncer.hasTwoKeys" -}}
+{{- $secrets := list -}}
+{{- range $side := list "source" "destination" -}}
+{{- $secrets = append $secrets (dict "name" (include "image-syncer.pairSecret" (dict "root" $ "side" $side)) "keys" (index $.Values $side).keys) -}}
+{{- end -}}
+{{- if and (include "image-syncer.areKeys" .) (ne (first $secrets | toYaml) (last $secrets | toYaml)) -}}true{{- end -}}
+{{- end -}}
+
+{{/* The host of what an image names. */}}
+{{- define "image-syncer.host" -}}
+{{- . | trimPrefix "oci://" | splitList "/" | first -}}
+{{- end -}}
+
+{{/* `registries`, with the source's key for the registries of the sources where it is not the program's. */}}
+{{- define "image-syncer.registries" -}}
+{{- $said := .Values.registries | default dict -}}
+{{- $made := deepCopy $said -}}
+{{- if include "image-syncer.hasTwoKeys" . -}}
+{{- $keys := .Values.source.keys -}}
+{{- $folder := "/run/secrets/image-syncer/source" -}}
+{{- $key := dict "accessKeyId" (dict "file" (printf "%s/%s" $folder $keys.access_key)) "secretAccessKey" (dict "file" (printf "%s/%s" $folder $keys.access_secret)) -}}
+{{- $targets := list -}}
+{{- range .Values.images -}}
+{{- $own := .destination | default .target | default $.Values.targetRepoPrefix -}}
+{{- range (kindIs "slice" $own | ternary $own (list $own)) -}}
+{{- $targets = append $targets (include "image-syncer.host" .) -}}
+{{- end -}}
+{{- end -}}
+{{- $used := false -}}
+{{- range concat (.Values.images | default list) (.Values.charts | default list) -}}
+{{- $host := include "image-syncer.host" (.source | default "") -}}
+{{- if and (include "image-syncer.isEcr" $host) (not (hasKey (index $said $host | default dict) "auth")) -}}
+{{- if has $host $targets -}}
+{{- fail (printf "source and destination are both AWS access keys, and `%s` is on both sides: a registry has one, so let `source` or `destination` go and have one key that may read and write there" $host) -}}
+{{- end -}}
+{{- $_ := set $made $host (merge (dict "auth" (dict "aws" $key)) (index $said $host | default dict)) -}}
+{{- $used = true -}}
+{{- end -}}
+{{- end -}}
+{{- if not $used -}}
+{{- fail "source and destination are both AWS access keys, and no image comes from a registry in ECR that `registries` has no `auth` for: the source's key is for nothing; if it is a user and a password, say `source.kind: registry`" -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $made -}}
+{{- end -}}
+
 {{/* The variables of both pairs. Passwords are files, which are read anew when a Secret is rotated. */}}
 {{- define "image-syncer.pairEnv" -}}
-{{- $aws := list -}}
 {{- range $side, $variable := dict "source" "SOURCE" "destination" "TARGET" }}
 {{- $secret := include "image-syncer.pairSecret" (dict "root" $ "side" $side) }}
 {{- if $secret }}
 {{- $keys := (index $.Values $side).keys }}
-{{- if eq (include "image-syncer.pairKind" (dict "root" $ "side" $side)) "aws" }}
-{{- $aws = append $aws $side }}
+{{- $isAws := eq (include "image-syncer.pairKind" (dict "root" $ "side" $side)) "aws" }}
+{{- if and $isAws (eq $side "source") (include "image-syncer.areKeys" $) }}
+{{- else if $isAws }}
 - name: AWS_ACCESS_KEY_ID
   valueFrom: { secretKeyRef: { name: {{ $secret }}, key: {{ $keys.access_key }} } }
 - name: AWS_SECRET_ACCESS_KEY
@@ -57,9 +117,6 @@
   value: /run/secrets/image-syncer/{{ $side }}/{{ $keys.access_secret }}
 {{- end }}
 {{- end }}
-{{- end }}
-{{- if gt (len $aws) 1 }}
-{{- fail "source and destination are both AWS access keys, and a program has one: give one side its own identity by `registries.HOST.auth`, or say `kind: registry`" }}
 {{- end }}
 {{- end -}}
 
@@ -120,7 +177,8 @@
   mountPath: /tmp
 {{- range $side := list "source" "destination" }}
 {{- $secret := include "image-syncer.pairSecret" (dict "root" $.root "side" $side) }}
-{{- if and $secret (eq (include "image-syncer.pairKind" (dict "root" $.root "side" $side)) "registry") }}
+{{- $isFile := or (eq (include "image-syncer.pairKind" (dict "root" $.root "side" $side)) "registry") (and (eq $side "source") (include "image-syncer.hasTwoKeys" $.root)) }}
+{{- if and $secret $isFile }}
 - volume: { name: {{ $side }}, secret: { secretName: {{ $secret }}, defaultMode: 0440 } }
   mountPath: /run/secrets/image-syncer/{{ $side }}
 {{- end }}

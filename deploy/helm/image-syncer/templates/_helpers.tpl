@@ -64,6 +64,9 @@ annotations:
 {{- $_ := set $list $key $value -}}
 {{- end -}}
 {{- end -}}
+{{- with include "image-syncer.registries" . | fromYaml -}}
+{{- $_ := set $list "registries" . -}}
+{{- end -}}
 {{- if not (or $list.images $list.charts $list.repositories) -}}
 {{- fail "nothing is wanted: give `images`, `charts` or `repositories`" -}}
 {{- end -}}
