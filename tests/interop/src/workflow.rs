@@ -28,12 +28,35 @@ pub struct Workflow {
 impl Workflow {
     /// A job of the workflow file, with the defaults of its inputs, and these instead of some.
     pub fn new(bench: &Workbench, file: &Path, job: &str, github: &Value, inputs: &Value) -> Self {
-        // A key `on` is the boolean `true` to YAML 1.1.
+        let workflow = Self::read(bench, file);
+        let declared = &workflow["on"]["workflow_call"]["inputs"];
+        Self::of(bench, &workflow["jobs"][job], declared, github, inputs)
+    }
+
+    /// The composite action of this file, likewise.
+    pub fn action(bench: &Workbench, file: &Path, github: &Value, inputs: &Value) -> Self {
+        let action = Self::read(bench, file);
+        let mut made = Self::of(bench, &action["runs"], &action["inputs"], github, inputs);
+        made.set("GITHUB_ACTION_PATH", file.parent().unwrap().to_str().unwrap());
+        made
+    }
+
+    /// A YAML file as it stands: all scalars are texts, and the key `on` is no boolean, as it is to YAML 1.1.
+    pub fn read(bench: &Workbench, file: &Path) -> Value {
         let read = "import json, sys, yaml; print(json.dumps(yaml.load(open(sys.argv[1]), yaml.BaseLoader)))";
         let text = bench.tool("key-services-python").args(["-c", read]).args([file]).succeed();
-        let workflow: Value = serde_json::from_str(&text).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn of(
+        bench: &Workbench,
+        job: &Value,
+        declared: &Value,
+        github: &Value,
+        inputs: &Value,
+    ) -> Self {
         let mut values = serde_json::Map::new();
-        for (name, input) in workflow["on"]["workflow_call"]["inputs"].as_object().unwrap() {
+        for (name, input) in declared.as_object().unwrap() {
             let value = inputs.get(name).unwrap_or(&input["default"]);
             values.insert(name.clone(), value.clone());
         }
@@ -41,8 +64,8 @@ impl Workflow {
         std::fs::create_dir_all(&temp).unwrap();
         let context =
             json!({ "github": github, "inputs": values, "runner": { "temp": temp }, "steps": {} });
-        let job = workflow["jobs"][job].clone();
-        assert!(job.is_object(), "the workflow has the job");
+        let job = job.clone();
+        assert!(job.is_object(), "there is such a job");
         let variables = BTreeMap::new();
         Self { job, context, variables, summary: String::new(), ran: Vec::new() }
     }

@@ -7,20 +7,11 @@ use std::sync::{Arc, Mutex};
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use interop::{Kind, Server, Workbench, Workflow};
+use interop::{Docker, Kind, PASSWORD, Server, USER, Workbench, Workflow};
 use serde_json::{Value, json};
 
-const TOOLS: [&str; 9] = [
-    "bash",
-    "crane",
-    "curl",
-    "git",
-    "jq",
-    "key-services-python",
-    "buildah",
-    "moto_server",
-    "skopeo",
-];
+const TOOLS: [&str; 9] =
+    ["bash", "crane", "curl", "git", "htpasswd", "jq", "key-services-python", "buildah", "skopeo"];
 const SECRET: &str = "S3cret-of-the-pair";
 
 fn project() -> PathBuf {
@@ -29,6 +20,10 @@ fn project() -> PathBuf {
 
 fn workflow() -> PathBuf {
     project().join(".github/workflows/image-syncer.yml")
+}
+
+fn comment_workflow() -> PathBuf {
+    project().join(".github/workflows/image-syncer-comment.yml")
 }
 
 /// A repository on a server of git's, with a list on `main`, and a pull request with another list.
@@ -249,6 +244,282 @@ fn a_push_writes_and_a_pull_request_plans() {
     assert_eq!(tags(), "first\n");
 }
 
+/// What says who a run is: all of it is in the audit log (docs/audit.md).
+const WHO: [(&str, &str, &str); 10] = [
+    (
+        "workflowRef",
+        "GITHUB_WORKFLOW_REF",
+        "team/lists/.github/workflows/images.yml@refs/heads/main",
+    ),
+    ("repository", "GITHUB_REPOSITORY", "team/lists"),
+    ("actor", "GITHUB_ACTOR", "octocat"),
+    ("triggeringActor", "GITHUB_TRIGGERING_ACTOR", "hubot"),
+    ("event", "GITHUB_EVENT_NAME", "an event"),
+    ("ref", "GITHUB_REF", "refs/heads/main"),
+    ("sha", "GITHUB_SHA", "6dcb09b5b57875f334f61aebed695e2e4193db5e"),
+    ("run", "GITHUB_RUN_ID", "42"),
+    ("attempt", "GITHUB_RUN_ATTEMPT", "2"),
+    ("server", "GITHUB_SERVER_URL", "https://github.com"),
+];
+
+/// What is of no use in the container, or a secret of the runner itself.
+const OUTSIDE: [&str; 4] =
+    ["ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_RUNTIME_TOKEN", "GITHUB_ENV", "VARIABLES"];
+
+/// Each run that the workflow and the action make, as it is made: by `docker run`.
+#[test]
+#[ignore = "needs tools: tests/tools/install"]
+fn a_container_is_given_what_a_run_reads_and_no_more() {
+    let Some(bench) = Workbench::with_image_syncer("github docker", &TOOLS) else { return };
+    let docker = Docker::of(&bench);
+    let (source, target) = (bench.start(Kind::ServeSecured), bench.start(Kind::ServeSecured));
+    let image = bench.images().small("amd64", "github");
+    bench.push(&image, &format!("{}/team/app:1", source.host()));
+    let list = format!(
+        "targetRepoPrefix: {target}/mirror/\nregistries:\n\
+         \x20 \"{source}\": {{ auth: {{ username: {USER}, password: {{ env: QUAY_PASSWORD }} }} }}\n\
+         \x20 \"{target}\": {{ auth: {{ username: {USER}, password: {{ env: MIRROR_PASSWORD }} }} }}\n\
+         images:\n- source: {source}/team/app:1\n  tag: first\n",
+        source = source.host(),
+        target = target.host()
+    );
+    let repository = Repository::new(&bench, &list, |work| {
+        std::fs::write(work.join("other"), "text").unwrap();
+    });
+    let copy = format!("{}/mirror/{}/team/app", target.host(), source.host().replace(':', "_"));
+    let tags = || bench.tool("crane").args(["ls", &copy]).run().stdout;
+    let reports = bench.folder().join("runner/image-syncer/reports");
+    let log = reports.join("audit.jsonl");
+    let secrets = format!(
+        "QUAY_PASSWORD={PASSWORD}\r\n\nMIRROR_PASSWORD={PASSWORD}\nODD=S3cret %0A$HOME `=\n"
+    );
+    let args = format!("--audit-log={}", log.display());
+    let nobody = bench.folder().join("nobody");
+    std::fs::create_dir(&nobody).unwrap();
+    std::fs::write(nobody.join("config.json"), "{}").unwrap();
+    // Whatever is not on this machine is behind a proxy that nobody listens at.
+    let around = [
+        ("HTTPS_PROXY", "http://127.0.0.1:9"),
+        ("NO_PROXY", "127.0.0.1"),
+        ("SYNCER_CONCURRENCY", "3"),
+        ("REGISTRY_AUTH_FILE", nobody.join("config.json").to_str().unwrap()),
+    ]
+    .map(|(name, value)| (name, value.to_owned()));
+    let own_secrets = [
+        ("GH_TOKEN", "S3cret-of-GitHub"),
+        ("DOCKER_AUTH_CONFIG", r#"{"auths":{"r.example":{"auth":"UzNjcmV0OlMzY3JldA=="}}}"#),
+        ("COSIGN_PASSWORD", "S3cret-of-cosign"),
+    ];
+
+    let push = repository.event("push", json!({}), "refs/heads/main");
+    let own_pull = repository.pull_request("pull_request", &own());
+    let fork_pull = repository.pull_request("pull_request_target", &fork());
+    for is_action in [false, true] {
+        for (event, is_trusted, wanted) in
+            [(&own_pull, true, ""), (&fork_pull, false, ""), (&push, true, "first\n")]
+        {
+            let _ = std::fs::remove_dir_all(&reports);
+            let mut job = if is_action {
+                let inputs = json!({ "env": secrets, "args": args });
+                Workflow::action(&bench, &project().join("action.yml"), event, &inputs)
+            } else {
+                let mut job = repository.job(event, &json!({ "args": args }));
+                job.know("secrets", json!({ "env": secrets }));
+                job
+            };
+            job.set("RETRY_SECONDS", "0");
+            job.set("PATH", &docker.path());
+            job.set("DOCKER_CONFIG", nobody.to_str().unwrap());
+            for (name, value) in &around {
+                job.set(name, value);
+            }
+            for (name, value) in own_secrets {
+                job.set(name, value);
+            }
+            for (_, name, value) in WHO {
+                job.set(name, value);
+            }
+            for name in OUTSIDE {
+                job.set(name, "S3cret-of-the-runner");
+            }
+            let is_well = job.run(&bench);
+            let shown = job.said();
+            assert_eq!(is_well, is_trusted, "{shown}");
+            assert_eq!(tags(), wanted, "{shown}");
+
+            let variables = docker.variables();
+            for (_, name, value) in WHO {
+                assert_eq!(variables.get(name).map(String::as_str), Some(value), "{name}");
+            }
+            for (name, value) in &around[..3] {
+                assert_eq!(variables.get(*name), Some(value), "{name}");
+            }
+            assert!(variables.contains_key("SSL_CERT_FILE"), "{variables:?}");
+            for name in OUTSIDE {
+                assert!(!variables.contains_key(name), "{name}: {variables:?}");
+            }
+            let has_secret = |name: &str| variables.contains_key(name);
+            let given = ["QUAY_PASSWORD", "MIRROR_PASSWORD", "ODD", "REGISTRY_AUTH_FILE"];
+            for name in own_secrets.map(|(name, _)| name).into_iter().chain(given) {
+                assert_eq!(has_secret(name), is_trusted, "{name}: {variables:?}");
+            }
+            if !is_trusted {
+                assert!(shown.contains("_PASSWORD is not set"), "it says what is missing: {shown}");
+                assert_eq!(job.output("run", "code"), "2", "{shown}");
+                assert!(variables.values().all(|value| !value.contains(PASSWORD)), "{variables:?}");
+            }
+            // The value is the text as it was given; the mask is escaped as GitHub reads it.
+            if is_trusted {
+                assert_eq!(variables["ODD"], "S3cret %0A$HOME `=");
+                let said =
+                    &job.ran.iter().find(|(name, _)| name == "image-syncer").unwrap().1.stdout;
+                for mask in [PASSWORD, "S3cret %250A$HOME `="] {
+                    assert!(
+                        said.lines().any(|line| line == format!("::add-mask::{mask}")),
+                        "{said}"
+                    );
+                }
+            }
+            // No secret is on a command line, or said but to mask it.
+            let hidden =
+                |text: &str| ["S3cret", PASSWORD].iter().all(|secret| !text.contains(secret));
+            assert!(docker.arguments().iter().all(|argument| hidden(argument)));
+            for (name, output) in &job.ran {
+                let lines = output.stdout.lines().chain(output.stderr.lines());
+                for line in lines.filter(|line| !line.starts_with("::add-mask::")) {
+                    assert!(hidden(line), "{name}: {line}");
+                }
+            }
+            if event == &push {
+                let text = std::fs::read_to_string(&log).unwrap();
+                let started: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+                let (_, _, workflow) = WHO[0];
+                assert_eq!(started["who"], format!("github-actions {workflow} by octocat"));
+                for (claim, _, value) in WHO {
+                    assert_eq!(
+                        started["started"]["who"]["claims"][format!("github.{claim}")],
+                        value,
+                        "{started}"
+                    );
+                }
+                bench.tool("crane").args(["delete", &format!("{copy}:first")]).succeed();
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs tools: tests/tools/install"]
+fn variables_of_the_caller_are_names_and_values() {
+    let Some(bench) = Workbench::with_tools("github variables", &TOOLS) else { return };
+    let repository = Repository::new(&bench, "images: []\n", |work| {
+        std::fs::write(work.join("other"), "text").unwrap();
+    });
+    let run = |variables: &str| {
+        let event = repository.event("push", json!({}), "refs/heads/main");
+        let mut job = repository.job(&event, &json!({}));
+        job.know("secrets", json!({ "env": variables }));
+        job.set("IMAGE_SYNCER", "/bin/true");
+        let is_well = job.run(&bench);
+        (is_well, job.said())
+    };
+    for variables in ["", "\n", "A=", "A=b=c\n_B1=x", "GITHUB_TOKEN=t\nDOCKER_AUTH_CONFIG={}"] {
+        assert!(run(variables).0, "{variables}");
+    }
+    for (variables, words) in [
+        ("S3cret", "line 1 of `env` is not NAME=VALUE"),
+        ("A=1\nlower=S3cret", "line 2 of `env` is not NAME=VALUE"),
+        ("=S3cret", "line 1 of `env` is not NAME=VALUE"),
+        ("A-B=S3cret", "line 1 of `env` is not NAME=VALUE"),
+        ("\n\nPATH=S3cret", "line 3 of `env` sets what the runner itself goes by"),
+        ("LD_PRELOAD=S3cret", "line 1 of `env` sets"),
+        ("BASH_ENV=S3cret", "line 1 of `env` sets"),
+        ("DOCKER_HOST=S3cret", "line 1 of `env` sets"),
+        ("GITHUB_OUTPUT=S3cret", "line 1 of `env` sets"),
+        ("ACTIONS_RUNTIME_TOKEN=S3cret", "line 1 of `env` sets"),
+    ] {
+        let (is_well, said) = run(variables);
+        assert!(!is_well && said.contains(words), "{variables}: {said}");
+        assert!(!said.replace("::add-mask::S3cret", "").contains("S3cret"), "{said}");
+    }
+}
+
+/// A workflow of somebody who comes from kyma's, with `uses` changed and nothing else.
+const FROM_KYMA: &str = "
+on:
+  push: { branches: [main] }
+  pull_request_target: { branches: [main] }
+permissions:
+  id-token: write # This is required for requesting the JWT token
+  contents: read # This is required for actions/checkout
+jobs:
+  sync-external-images:
+    uses: image-syncer/image-syncer/.github/workflows/image-syncer.yml@main
+    with:
+      debug: true
+";
+
+/// GitHub refuses a workflow before anything of it runs where a job of what it calls asks for more than its
+/// caller has, whatever the job's `if` says.
+/// <https://docs.github.com/en/actions/how-tos/reuse-automations/reuse-workflows#supported-keywords-for-jobs-that-call-a-reusable-workflow>
+#[test]
+#[ignore = "needs tools: tests/tools/install"]
+fn nothing_asks_for_more_than_its_caller_may() {
+    let tools = ["key-services-python", "actionlint"];
+    let Some(bench) = Workbench::with_tools("github permissions", &tools) else { return };
+    let mut callers = vec![("kyma's".to_owned(), FROM_KYMA.to_owned())];
+    for page in ["deploy/github.md", "migrating/kyma.md"] {
+        let text = std::fs::read_to_string(project().join("docs").join(page)).unwrap();
+        let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+        let calls = blocks.filter(|block| block.contains("image-syncer/.github/workflows/"));
+        let before = callers.len();
+        callers.extend(calls.map(|block| (page.to_owned(), block.to_owned())));
+        assert!(callers.len() > before, "{page} shows a caller");
+    }
+    for (place, text) in callers {
+        let file = bench.folder().join("caller.yml");
+        let indent = text.lines().find_map(|line| line.find(|letter: char| letter != ' ')).unwrap();
+        let lines = text.lines().map(|line| format!("{}\n", line.get(indent..).unwrap_or("")));
+        let mut text: String = lines.collect();
+        if !text.contains("jobs:") {
+            // One job of it.
+            let job: String = text.lines().map(|line| format!("    {line}\n")).collect();
+            text = format!(
+                "on: push\npermissions: {{ contents: read, id-token: write }}\njobs:\n  images:\n{job}"
+            );
+        }
+        std::fs::write(&file, text).unwrap();
+        bench.tool("actionlint").args([&file]).succeed();
+        let caller = Workflow::read(&bench, &file);
+        for (name, job) in caller["jobs"].as_object().unwrap() {
+            let granted = [&job["permissions"], &caller["permissions"]];
+            let granted = granted.into_iter().find(|found| !found.is_null()).unwrap();
+            let (_, called) = job["uses"].as_str().unwrap().split_once("/.github/").unwrap();
+            let called = called.split('@').next().unwrap();
+            let called = Workflow::read(&bench, &project().join(".github").join(called));
+            for (nested, nested_job) in called["jobs"].as_object().unwrap() {
+                let asked =
+                    nested_job["permissions"].as_object().expect("each job says what it needs");
+                for (what, asked) in asked {
+                    let granted = &granted[what];
+                    assert!(
+                        granted == asked || (granted == "write" && asked == "read"),
+                        "{place}, {name}: its job {nested} asks for `{what}: {asked}`, granted is {granted}"
+                    );
+                }
+            }
+            // What GitHub checks likewise: inputs and secrets that are not there.
+            for kind in ["with", "secrets"] {
+                let declared = if kind == "with" { "inputs" } else { "secrets" };
+                let declared = &called["on"]["workflow_call"][declared];
+                for given in job[kind].as_object().into_iter().flat_map(|given| given.keys()) {
+                    assert!(!declared[given].is_null(), "{place}, {name}: no `{given}` of {kind}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 #[ignore = "needs tools: tests/tools/install"]
 fn a_hostile_pull_request_learns_nothing() {
@@ -323,8 +594,8 @@ fn who_a_run_is() {
     });
     // GitHub's own: a token that names who asks.
     let github = Web::start(|_| r#"{"value": "head.body.sign"}"#.to_owned());
-    let mut moto = bench.command("moto_server");
-    moto.args(["-H", "127.0.0.1", "-p", "0"]);
+    let mut moto = bench.command("key-services-python");
+    moto.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]).env("PYTHONUNBUFFERED", "1");
     let moto = interop::Listening::start(moto);
     let inputs = json!({
         "google-provider": "projects/1/locations/global/workloadIdentityPools/p/providers/github",
@@ -387,13 +658,9 @@ fn one_comment_is_kept_up_to_date() {
     let Some(bench) = Workbench::with_tools("github comment", &TOOLS) else { return };
     let run = |rule: Rule, github: Value| {
         let api = Web::start(rule);
-        let mut job =
-            Workflow::new(&bench, &workflow(), "comment", &github, &json!({ "comment": "true" }));
+        let inputs = json!({ "report": "# Plan\n`a` \"b\" $c", "pull-request": "7" });
+        let mut job = Workflow::new(&bench, &comment_workflow(), "comment", &github, &inputs);
         job.know("github.api_url", json!(api.url));
-        job.know(
-            "needs.sync.outputs",
-            json!({ "report": "# Plan\n`a` \"b\" $c", "pull-request": "7" }),
-        );
         let is_wanted = job.is_wanted();
         if is_wanted {
             assert!(job.run(&bench), "{}", job.said());
@@ -458,9 +725,13 @@ fn the_linters_are_content() {
                   os.execv(path, [path, *sys.argv[2:]])";
     let python = || bench.tool("linters-python").in_folder(&folder);
     let linter = |name: &str| python().args(["-c", beside, name]);
-    bench.tool("actionlint").in_folder(&folder).args([workflow()]).succeed();
+    let actionlint = bench.tool("actionlint").in_folder(&folder);
+    actionlint.args([workflow(), comment_workflow()]).succeed();
     let zizmor = linter("zizmor").args(["--offline", "--quiet", "--persona", "pedantic"]);
-    zizmor.args([".github", "action.yml"]).succeed();
+    let zizmor = zizmor.args([".github", "action.yml"]).run();
+    assert_eq!(zizmor.code, Some(0), "{zizmor:?}");
+    // A file that is no YAML is a warning to it, and nothing that it finds fault with.
+    assert!(!zizmor.stderr.contains("failed to parse"), "{zizmor:?}");
     let scripts = ["guard", "checkout", "login", "run", "summary", "comment"];
     let scripts = scripts.map(|name| format!("deploy/github/{name}"));
     let shellcheck = linter("shellcheck").args(["--severity", "warning", "deploy/container/build"]);
