@@ -24,6 +24,9 @@ pub struct ForeseenNumbers {
     pub missing_blobs: usize,
     /// Manifests that would be signed.
     pub signatures: usize,
+    /// Statements about the mirroring that would be made.
+    #[serde(default)]
+    pub statements: usize,
     /// Requests to both sides, at most.
     pub requests: u64,
     /// Bytes that would be sent to the target, at most.
@@ -40,6 +43,7 @@ impl From<&Foreseen> for ForeseenNumbers {
             blobs: foreseen.blobs.len(),
             missing_blobs: missing(foreseen).count(),
             signatures: foreseen.signatures.len(),
+            statements: usize::from(foreseen.attests),
             requests: foreseen.cost.requests,
             bytes: foreseen.cost.bytes,
             pulls: foreseen.cost.pulls,
@@ -57,6 +61,7 @@ impl ForeseenNumbers {
             blobs: sum.blobs + one.blobs,
             missing_blobs: sum.missing_blobs + one.missing_blobs,
             signatures: sum.signatures + one.signatures,
+            statements: sum.statements + one.statements,
             requests: sum.requests + one.requests,
             bytes: sum.bytes + one.bytes,
             pulls: sum.pulls + one.pulls,
@@ -116,6 +121,9 @@ fn paragraph(item: &ItemReport, foreseen: &Foreseen, view: &View) -> String {
         let number = count(foreseen.signatures.len(), "signature");
         text.push_str(&format!("  + {number} by {}\n", signature.key));
     }
+    if let (Some(signature), true) = (&item.signature, foreseen.attests) {
+        text.push_str(&format!("  + a statement about its mirroring by {}\n", signature.key));
+    }
     if view.verbose {
         text.push_str(&everything(foreseen));
     }
@@ -145,6 +153,9 @@ fn everything(foreseen: &Foreseen) -> String {
     }
     for subject in &foreseen.signatures {
         text.push_str(&format!("    signature on {subject}\n"));
+    }
+    if foreseen.attests {
+        text.push_str(&format!("    statement about mirroring {}\n", foreseen.root));
     }
     text
 }

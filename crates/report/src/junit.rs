@@ -10,7 +10,7 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use crate::{Document, Item, Kind, Outcome, Severity};
+use crate::{Document, Item, Kind, Outcome, Severity, SignatureState};
 
 /// The report as JUnit's XML.
 pub(crate) fn junit(document: &Document) -> io::Result<String> {
@@ -187,6 +187,8 @@ fn said(item: &Item) -> String {
     }
     if let Some(signature) = &item.signature {
         lines.push(format!("signature by {}: {}", signature.key, signature.state.name()));
+        let statement = signature.statement.map(SignatureState::name);
+        lines.extend(statement.map(|state| format!("statement about its mirroring: {state}")));
     }
     lines.extend(item.changes.iter().cloned());
     lines.extend(item.notes.iter().map(|note| format!("note: {note}")));

@@ -35,6 +35,7 @@ pub(crate) fn foreseen() -> Foreseen {
             ForeseenBlob { digest: Digest::sha256(b"b"), size: 400, is_missing: false },
         ],
         signatures: vec![SOURCE],
+        attests: true,
         cost: Cost { requests: 40, bytes: 5_700, pulls: 2 },
     }
 }

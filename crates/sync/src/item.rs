@@ -2,12 +2,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use signing::KeyReference;
 use tokio::time::Instant;
 use tracing::Span;
 
 use crate::spans;
-use crate::{Failure, ItemId, ItemReport, Outcome, SignatureReport, SignatureState, Wanted};
+use crate::{Failure, ItemId, ItemReport, Outcome, SignatureReport, Wanted};
 
 /// One wanted tag on its walk.
 pub(crate) struct Item {
@@ -36,8 +35,8 @@ impl Item {
     }
 
     /// What became of its signature so far.
-    pub(crate) fn signature_is(&self, key: &KeyReference, state: SignatureState) {
-        self.report().signature = Some(SignatureReport { key: key.clone(), state });
+    pub(crate) fn signature_is(&self, signature: SignatureReport) {
+        self.report().signature = Some(signature);
     }
 
     /// The source's tag no longer points at the pinned digest.

@@ -121,11 +121,30 @@ impl Eq for Demand {}
 pub struct SignatureReport {
     /// The key, as it was named.
     pub key: KeyReference,
-    /// What became of it.
+    /// What became of all that the key is to sign: of the signatures and of the statement, whichever weighs
+    /// more, so an image that got a statement alone is signed, not as it was.
     pub state: SignatureState,
+    /// What became of the statement about the mirroring; none where none is wanted.
+    pub statement: Option<SignatureState>,
 }
 
-/// What became of a signature.
+impl SignatureReport {
+    /// Where all that is wanted is in one state.
+    pub(crate) fn all(with: &SignWith, state: SignatureState) -> Self {
+        Self::of(with, state, with.attest.then_some(state))
+    }
+
+    pub(crate) fn of(
+        with: &SignWith,
+        signatures: SignatureState,
+        statement: Option<SignatureState>,
+    ) -> Self {
+        let state = statement.map_or(signatures, |statement| statement.max(signatures));
+        Self { key: with.key.clone(), state, statement }
+    }
+}
+
+/// What became of a signature, or of a signed statement. Those that weigh more are greater.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum SignatureState {
     /// A valid one was there.

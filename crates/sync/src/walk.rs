@@ -283,8 +283,7 @@ fn next(walk: &Walk, item: &Item, seen: &SourceState, goal: &SourceState, held: 
     }
     let signed = item.wanted.signatures.sign.as_ref();
     if let (Mode::Plan, Decision::Copy(_), Some(with)) = (walk.options.mode, &decision, signed) {
-        let (key, state) = (with.key.clone(), SignatureState::WouldSign);
-        report.signature = Some(SignatureReport { key, state });
+        report.signature = Some(SignatureReport::all(with, SignatureState::WouldSign));
     }
     let copy = || match walk.options.mode {
         Mode::Sync => Next::Copy,

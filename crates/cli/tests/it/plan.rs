@@ -2,7 +2,7 @@
 
 use oci::Digest;
 use serde_json::Value;
-use testkit::{Fault, Registry, image};
+use testkit::{Fault, KeyPair, Registry, image};
 
 use crate::program::{Done, Program, add, assert_done, held};
 use crate::signals::{send, until};
@@ -161,6 +161,49 @@ async fn what_came_since_is_told_and_not_copied() {
     assert!(done.stdout.contains("came since the plan was made, and was not copied"), "{done}");
     let missing = world.target.missing(&"app".parse().unwrap(), &late).await;
     assert!(!missing.is_empty());
+}
+
+/// `attest` that is turned on later is work like any other: planned, carried out, and verified.
+#[tokio::test]
+async fn a_statement_about_the_mirroring_is_planned() {
+    let world = World::new().await;
+    add(&world.source, "team/other", "1", &image::single(3)).await;
+    world.program.file("mirror.key", &KeyPair::new().private);
+    let (from, to) = (world.source.host(), world.target.host());
+    let list = |attest: bool| {
+        let image = format!("- source: {from}/team/other:1\n  destination: {to}/other\n");
+        let keys = format!("kmsKey: mirror.key\nsign: true\nattest: {attest}\n");
+        world.program.file("images.yaml", format!("{keys}images:\n{image}"));
+    };
+    let run = async |line: &str, code: i32| {
+        let done = world.program.run(&line.split(' ').collect::<Vec<_>>()).await;
+        assert_eq!(done.code, Some(code), "{line}: {done}");
+        done.stdout
+    };
+    list(false);
+    run("sync -i images.yaml", 0).await;
+    list(true);
+    let verified = run("verify -i images.yaml", 5).await;
+    assert!(verified.contains("there is no statement about its mirroring"), "{verified}");
+    world.target.log().clear();
+    let plan = run("plan -i images.yaml -o plan.json --exit-code", 6).await;
+    assert!(plan.contains("+ a statement about its mirroring by"), "{plan}");
+    assert_eq!(world.target.log().writes().len(), 0, "{}", world.target.log());
+    let item = &serde_json::from_str::<Value>(&world.text()).unwrap()["items"][0];
+    assert_eq!(item["digest"], image::single(3).digest().to_string());
+    assert_eq!(item["signatures"]["attest"], true, "{item}");
+    assert_eq!(item["signatures"]["subjects"], serde_json::json!([]), "{item}");
+    assert!(item["cost"]["requests"].as_u64().unwrap() > 0, "{item}");
+    for state in ["signed", "present"] {
+        let done: Value =
+            serde_json::from_str(&run("apply plan.json --output json", 0).await).unwrap();
+        let signature = &done["items"][0]["signature"];
+        assert_eq!((&signature["state"], &signature["statement"]), (&state.into(), &state.into()));
+    }
+    run("verify -i images.yaml", 0).await;
+    run("plan -i images.yaml -o plan.json --exit-code", 0).await;
+    let item = &serde_json::from_str::<Value>(&world.text()).unwrap()["items"][0];
+    assert_eq!((item.get("digest"), item.get("signatures")), (None, None), "{item}");
 }
 
 #[tokio::test]

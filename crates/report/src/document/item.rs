@@ -96,11 +96,15 @@ pub struct Origin {
 pub struct Signature {
     /// The key, as it was named.
     pub key: String,
-    /// What became of it.
+    /// What became of all that the key is to sign: of the signatures and of the statement, whichever weighs
+    /// more (`missing`, `signed`, `would-sign`, `unchecked`, `present`).
     pub state: SignatureState,
+    /// What became of the statement about the mirroring, where one is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<SignatureState>,
 }
 
-/// What became of a signature.
+/// What became of a signature, or of a signed statement.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SignatureState {
@@ -254,14 +258,23 @@ impl From<&RepositoryReport> for Item {
 
 impl From<&sync::SignatureReport> for Signature {
     fn from(report: &sync::SignatureReport) -> Self {
-        let state = match report.state {
-            sync::SignatureState::Present => SignatureState::Present,
-            sync::SignatureState::Unchecked => SignatureState::Unchecked,
-            sync::SignatureState::WouldSign => SignatureState::WouldSign,
-            sync::SignatureState::Signed => SignatureState::Signed,
-            sync::SignatureState::Missing => SignatureState::Missing,
-        };
-        Self { key: report.key.to_string(), state }
+        Self {
+            key: report.key.to_string(),
+            state: report.state.into(),
+            statement: report.statement.map(SignatureState::from),
+        }
+    }
+}
+
+impl From<sync::SignatureState> for SignatureState {
+    fn from(state: sync::SignatureState) -> Self {
+        match state {
+            sync::SignatureState::Present => Self::Present,
+            sync::SignatureState::Unchecked => Self::Unchecked,
+            sync::SignatureState::WouldSign => Self::WouldSign,
+            sync::SignatureState::Signed => Self::Signed,
+            sync::SignatureState::Missing => Self::Missing,
+        }
     }
 }
 

@@ -114,6 +114,9 @@ fn details(document: &Document, item: &Item) -> Markup {
             @if !item.verified.is_empty() { (field("Signed by", &item.verified.join(", "))) }
             @if let Some(signature) = &item.signature {
                 (field("Signature", &format!("{} by {}", signature.state.name(), signature.key)))
+                @if let Some(statement) = signature.statement {
+                    (field("Statement about its mirroring", statement.name()))
+                }
             }
             @if let Some(timing) = &item.timing {
                 @if timing.blobs != crate::Blobs::default() {

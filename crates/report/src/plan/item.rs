@@ -53,7 +53,7 @@ pub struct PlanItem {
     /// The blobs of all of these, the largest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blobs: Vec<PlanBlob>,
-    /// The signatures that are made.
+    /// The signatures that are made, and the statement about the mirroring.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signatures: Option<PlanSignatures>,
     /// What it costs at most.
@@ -113,7 +113,7 @@ pub struct PlanBlob {
     pub missing: bool,
 }
 
-/// Signatures that are made.
+/// What the key signs.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PlanSignatures {
@@ -121,9 +121,9 @@ pub struct PlanSignatures {
     pub key: String,
     /// How they are written: `legacy`, `bundle`, `both`.
     pub format: String,
-    /// Whether a statement about the mirroring is made as well.
+    /// Whether a statement about the mirroring is made, of the item's digest.
     pub attest: bool,
-    /// What is signed.
+    /// What signatures are made of; nothing where there is a statement to make alone.
     #[schemars(with = "Vec<String>")]
     pub subjects: Vec<Digest>,
 }
@@ -169,10 +169,12 @@ impl From<&ItemReport> for PlanItem {
         let foreseen = item.foreseen.as_deref();
         let with = wanted.and_then(|wanted| wanted.signatures.sign.as_ref());
         let subjects = foreseen.map(|it| it.signatures.clone()).unwrap_or_default();
-        let signatures = with.filter(|_| !subjects.is_empty()).map(|with| PlanSignatures {
+        let attest = foreseen.is_some_and(|foreseen| foreseen.attests);
+        let with = with.filter(|_| attest || !subjects.is_empty());
+        let signatures = with.map(|with| PlanSignatures {
             key: with.key.to_string(),
             format: format_word(with.format).to_owned(),
-            attest: with.attest,
+            attest,
             subjects,
         });
         let all = |foreseen: &Foreseen| {
@@ -278,6 +280,7 @@ impl PlanItem {
                 .as_ref()
                 .map(|signatures| signatures.subjects.clone())
                 .unwrap_or_default(),
+            attests: self.signatures.as_ref().is_some_and(|signatures| signatures.attest),
             cost: Cost { requests: cost.requests, bytes: cost.bytes, pulls: cost.pulls },
         }))
     }

@@ -72,6 +72,16 @@ impl Fence {
             false => Err(not_planned(&format!("that {subject} is signed is not in the plan"))),
         }
     }
+
+    /// Whether a statement about the mirroring of a manifest may be made. It names the tag.
+    pub(crate) fn check_statement(&self, target: &Target, root: Digest) -> Result<(), Failure> {
+        match self.of(target).is_some_and(|known| known.attests && known.root == root) {
+            true => Ok(()),
+            false => {
+                Err(not_planned(&format!("a statement about mirroring {root} is not in the plan")))
+            }
+        }
+    }
 }
 
 fn not_planned(message: &str) -> Failure {
@@ -107,6 +117,13 @@ mod tests {
         assert!(!fits(&there, planned));
         assert!(fence.check_signature(&here.location, planned).is_ok());
         assert!(fence.check_signature(&here.location, strange).is_err());
+        assert!(fence.check_statement(&here, planned).is_err());
+        let attests = |root| Foreseen { attests: true, ..Foreseen::nothing(root) };
+        let attesting = Fence::new([(target("a.io/b:1"), attests(planned))]);
+        assert!(attesting.check_statement(&here, planned).is_ok());
+        assert!(attesting.check_statement(&here, strange).is_err());
+        assert!(attesting.check_statement(&target("a.io/b:2"), planned).is_err());
+        assert!(attesting.check_signature(&here.location, planned).is_err());
         let rings = fence.rings([&here, &here, &there].into_iter());
         assert_eq!(rings.iter().map(Vec::len).collect::<Vec<_>>(), [0, 1]);
     }

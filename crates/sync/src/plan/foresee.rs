@@ -16,7 +16,7 @@ use crate::item::Item;
 use crate::needed::Needed;
 use crate::place::Place;
 use crate::walk::Walk;
-use crate::{Class, Failure, Outcome, Side, SignatureState, closure, subset};
+use crate::{Class, Failure, Outcome, Side, SignatureReport, SignatureState, closure, subset};
 
 /// How many things of one item are asked for at once.
 const ASK_AT_ONCE: usize = 8;
@@ -80,7 +80,7 @@ async fn copy(
     let all = closure.blobs.iter().chain(blobs_of(rings));
     let mut signatures = Vec::new();
     if let Some(with) = &item.wanted.signatures.sign {
-        item.signature_is(&with.key, SignatureState::WouldSign);
+        item.signature_is(SignatureReport::all(with, SignatureState::WouldSign));
         let nodes = closure.levels.iter().rev().flatten().map(Manifest::digest);
         signatures.extend(nodes.filter(|node| with.recursively || *node == root));
     }
@@ -90,6 +90,7 @@ async fn copy(
         companions: companions(rings),
         blobs: blobs(target, destination.was_empty, all, &vouched).await?,
         signatures,
+        attests: item.wanted.signatures.sign.as_ref().is_some_and(|with| with.attest),
         cost: super::Cost::default(),
     };
     Ok(foreseen.with_cost(source.is_registry()))
@@ -112,12 +113,18 @@ pub(crate) async fn arrivals(
     Ok(())
 }
 
-/// Foresees signatures on an image that is there.
-pub(crate) fn signatures(item: &Item, source: &Place, root: Digest, subjects: Vec<Digest>) {
+/// Foresees signatures on an image that is there, and whether there is a statement about it to make.
+pub(crate) fn signatures(
+    item: &Item,
+    source: &Place,
+    root: Digest,
+    subjects: Vec<Digest>,
+    attests: bool,
+) {
     let mut report = item.report();
     let foreseen =
         report.foreseen.take().map_or_else(|| Foreseen::nothing(root), |foreseen| *foreseen);
-    let foreseen = Foreseen { signatures: subjects, ..foreseen };
+    let foreseen = Foreseen { signatures: subjects, attests, ..foreseen };
     report.foreseen = Some(Box::new(foreseen.with_cost(source.is_registry())));
 }
 

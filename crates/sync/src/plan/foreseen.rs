@@ -16,6 +16,8 @@ pub struct Foreseen {
     pub blobs: Vec<ForeseenBlob>,
     /// The manifests that would be signed.
     pub signatures: Vec<Digest>,
+    /// Whether a statement about the mirroring of the root would be made.
+    pub attests: bool,
     /// What it would cost at most.
     pub cost: Cost,
 }
@@ -78,6 +80,7 @@ impl Foreseen {
             companions: Vec::new(),
             blobs: Vec::new(),
             signatures: Vec::new(),
+            attests: false,
             cost: Cost::default(),
         }
     }
@@ -89,12 +92,13 @@ impl Foreseen {
     }
 
     /// Counts what it costs. A manifest is read, asked for and put; a blob is asked for, begun, sent
-    /// and ended; a signature is looked for, written as an image of two blobs, and read back.
+    /// and ended; a signature is looked for, written as an image of two blobs, and read back; so is a statement,
+    /// or the list that it stands in.
     pub(crate) fn with_cost(mut self, reads_registry: bool) -> Self {
         let manifests = self.digests().count() as u64;
         let missing = || self.blobs.iter().filter(|blob| blob.is_missing);
         let blobs = missing().count() as u64;
-        let signatures = self.signatures.len() as u64;
+        let signatures = self.signatures.len() as u64 + u64::from(self.attests);
         // Both sides of the tag, its PUT between two looks, and the lists of what belongs to it.
         let tag = if self.manifests.is_empty() { 2 } else { 5 + manifests };
         self.cost = Cost {

@@ -8,7 +8,7 @@ use signing::{KeyReference, Signer, SigningError, SigningErrorKind};
 use super::found::Found;
 use super::publish::Publisher;
 use super::rule::{Seen, Verdict, decide};
-use super::{SignWith, SignatureFormat, SignatureState, attest, logged, publish};
+use super::{SignWith, SignatureFormat, SignatureReport, SignatureState, attest, logged, publish};
 use crate::item::Item;
 use crate::place::Place;
 use crate::plan::foresee;
@@ -45,12 +45,16 @@ pub(crate) async fn sign(
     subjects: &[Subject],
 ) -> Result<(), Failure> {
     let Some(with) = &item.wanted.signatures.sign else { return Ok(()) };
-    item.signature_is(&with.key, SignatureState::Missing);
-    let state = sign_all(walk, with, source, target, subjects).await?;
-    item.signature_is(&with.key, state);
-    if let (true, Some(root)) = (with.attest, subjects.first()) {
-        attest::mirrored(walk, item, &publisher(walk, with)?, target, root).await?;
-    }
+    item.signature_is(SignatureReport::all(with, SignatureState::Missing));
+    let signatures = sign_all(walk, with, source, target, subjects).await;
+    let signatures = signatures.map_err(|failure| unless_lost(item, failure))?;
+    let statement = match (with.attest, subjects.first()) {
+        (true, Some(root)) => {
+            Some(attest::mirrored(walk, item, &publisher(walk, with)?, target, root).await?)
+        }
+        _ => None,
+    };
+    told(item, SignatureReport::of(with, signatures, statement));
     Ok(())
 }
 
@@ -73,8 +77,8 @@ pub(super) async fn sign_all(
     Ok(state)
 }
 
-/// Looks for the signatures of a tag that is up to date, and makes those that are missing, as far as
-/// the run's mode allows.
+/// Looks for the signatures of a tag that is there, and for the statement about its mirroring, and makes
+/// those that are missing, as far as the run's mode allows.
 pub(crate) async fn check(
     walk: &Walk,
     item: &Item,
@@ -83,17 +87,55 @@ pub(crate) async fn check(
     root: Digest,
 ) -> Result<(), Failure> {
     let Some(with) = &item.wanted.signatures.sign else { return Ok(()) };
-    let key = &with.key;
     let subjects = subjects(walk, target, root, with.recursively).await?;
     if walk.options.mode == Mode::Sync {
         return sign(walk, item, source, target, &subjects).await;
     }
-    item.signature_is(key, SignatureState::Missing);
+    item.signature_is(SignatureReport::all(with, SignatureState::Missing));
+    let looked = look(walk, with, source, target, &subjects).await;
+    let Looked { state, unsigned, is_unlogged } =
+        looked.map_err(|failure| unless_lost(item, failure))?;
+    let verifies = walk.options.mode == Mode::Verify;
+    if verifies && state == SignatureState::WouldSign {
+        return Err(not_signed(with, is_unlogged));
+    }
+    let statement = match with.attest {
+        true => Some(attest::look(walk, item, &publisher(walk, with)?, target, root).await?),
+        false => None,
+    };
+    if verifies && statement.is_some_and(|statement| statement != SignatureState::Present) {
+        return Err(not_stated(item, with));
+    }
+    told(item, SignatureReport::of(with, state, statement));
+    let attests = matches!(statement, Some(SignatureState::WouldSign | SignatureState::Unchecked));
+    if walk.options.foresees && (attests || !unsigned.is_empty()) {
+        foresee::signatures(item, source, root, unsigned, attests);
+    }
+    Ok(())
+}
+
+/// What there is of the signatures that are wanted.
+struct Looked {
+    state: SignatureState,
+    /// What would be signed.
+    unsigned: Vec<Digest>,
+    /// Whether there is one by the key that is in no transparency log, and should be.
+    is_unlogged: bool,
+}
+
+/// Looks for signatures of all of these.
+async fn look(
+    walk: &Walk,
+    with: &SignWith,
+    source: &Place,
+    target: &Place,
+    subjects: &[Subject],
+) -> Result<Looked, Failure> {
     let publisher = publisher(walk, with)?;
     let signer = publisher.signer;
     let mut is_unlogged = false;
     let (mut state, mut unsigned) = (SignatureState::Present, Vec::new());
-    for subject in &subjects {
+    for subject in subjects {
         let found = Found::at(target, subject.digest).await?;
         // A plan does not ask a service for its key.
         if found.is_empty() {
@@ -116,20 +158,53 @@ pub(crate) async fn check(
             }
         }
     }
-    if state == SignatureState::WouldSign && walk.options.mode == Mode::Verify {
-        let message = match (is_unlogged, &with.log) {
-            (true, Some(log)) => format!("a signature of it by {key} is not in the log {log}"),
-            _ => format!("it is not signed by {key}"),
-        };
-        return Err(
-            Failure::new(Side::Target, Class::Signature, message).with_hint("`sync` signs it")
-        );
+    Ok(Looked { state, unsigned, is_unlogged })
+}
+
+/// Notes what became of all that the key is to sign.
+fn told(item: &Item, signature: SignatureReport) {
+    if signature.statement == Some(SignatureState::Missing) {
+        item.report().notes.push(UNSTATABLE.to_owned());
     }
-    item.signature_is(key, state);
-    if walk.options.foresees && !unsigned.is_empty() {
-        foresee::signatures(item, source, root, unsigned);
+    item.signature_is(signature);
+}
+
+const UNSTATABLE: &str = "there is no statement about its mirroring, and none can be made any more: \
+    the source has lost it";
+
+/// That a signature of an item's copy is not there.
+fn not_signed(SignWith { key, log, .. }: &SignWith, is_unlogged: bool) -> Failure {
+    let message = match (is_unlogged, log) {
+        (true, Some(log)) => format!("a signature of it by {key} is not in the log {log}"),
+        _ => format!("it is not signed by {key}"),
+    };
+    Failure::new(Side::Target, Class::Signature, message).with_hint("`sync` signs it")
+}
+
+/// That the statement about an item's copy is not there.
+fn not_stated(item: &Item, with: &SignWith) -> Failure {
+    let SignWith { key, log, .. } = with;
+    let logged = log.as_ref().map_or(String::new(), |log| format!(" that is in the log {log}"));
+    let message = format!("there is no statement about its mirroring by {key}{logged}");
+    let hint = match is_lost(item) {
+        true => "none can be made any more: the source has lost it",
+        false => "`sync` makes it",
+    };
+    Failure::new(Side::Target, Class::Signature, message).with_hint(hint)
+}
+
+/// Whether the source has lost what is to be signed.
+fn is_lost(item: &Item) -> bool {
+    item.report().source_digest.is_none()
+}
+
+/// A refusal of strangers' signatures, with what it may come from where the source has lost the image, and
+/// with it what proved that they came from there.
+fn unless_lost(item: &Item, failure: Failure) -> Failure {
+    match failure.class == Class::Signature && is_lost(item) {
+        true => failure.with_hint(STRANGE_AND_LOST),
+        false => failure,
     }
-    Ok(())
 }
 
 /// What is to be signed of an image that is there.
@@ -199,14 +274,20 @@ async fn seen(
     let public = public.map_err(|error| failed(Side::Target, signer.reference(), &error))?;
     let mut seen = found.by(&public, log, digest);
     if !seen.has_own() && !seen.strangers.is_empty() {
-        let came_along = Found::at(source, digest).await?;
+        let came_along = Found::at(source, digest).await.map_err(|failure| Failure {
+            message: format!(
+                "whose the signatures there are, the source does not say: {}",
+                failure.message
+            ),
+            ..failure
+        })?;
         seen.strangers = found.without(&came_along).by(&public, log, digest).strangers;
     }
     Ok(seen)
 }
 
 /// Whether to see the key costs a request to somebody.
-fn is_in_a_service(key: &KeyReference) -> bool {
+pub(super) fn is_in_a_service(key: &KeyReference) -> bool {
     !matches!(key, KeyReference::File(_) | KeyReference::Variable(_) | KeyReference::Inline(_))
 }
 
@@ -250,3 +331,6 @@ fn strange(digest: Digest, whose: &[String]) -> Failure {
         "find out who else publishes there; what is theirs has to go before the mirror signs",
     )
 }
+
+const STRANGE_AND_LOST: &str = "the source has lost the image, so nothing there proves that they came from it; \
+    `image-syncer sign` signs beside them";

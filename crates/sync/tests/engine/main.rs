@@ -19,4 +19,5 @@ mod referrers;
 mod rig;
 mod selection;
 mod signing;
+mod statements;
 mod stopping;

@@ -21,13 +21,13 @@ use crate::family::without_api;
 use crate::rig::{Rig, cosign_tag, outcomes, repository_name, tag_name, wish};
 
 /// Keys in files, by name, and the rig that knows them.
-struct Keys {
+pub(crate) struct Keys {
     folder: tempfile::TempDir,
     pairs: BTreeMap<&'static str, KeyPair>,
 }
 
 impl Keys {
-    fn new(names: &[&'static str]) -> Self {
+    pub(crate) fn new(names: &[&'static str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let pairs: BTreeMap<_, _> = names.iter().map(|name| (*name, KeyPair::new())).collect();
         for (name, pair) in &pairs {
@@ -37,16 +37,16 @@ impl Keys {
         Self { folder, pairs }
     }
 
-    fn reference(&self, name: &str) -> KeyReference {
+    pub(crate) fn reference(&self, name: &str) -> KeyReference {
         KeyReference::File(self.folder.path().join(name))
     }
 
-    fn public(&self, name: &str) -> PublicKey {
+    pub(crate) fn public(&self, name: &str) -> PublicKey {
         PublicKey::from_pem(&self.pairs[name].public).unwrap()
     }
 
     /// Makes all keys known to a rig's engine.
-    fn known_to(&self, mut rig: Rig) -> Rig {
+    pub(crate) fn known_to(&self, mut rig: Rig) -> Rig {
         for name in self.pairs.keys() {
             for name in [(*name).to_owned(), format!("{name}.pub")] {
                 let reference = self.reference(&name);
@@ -58,7 +58,7 @@ impl Keys {
         rig
     }
 
-    fn signed(&self, name: &str, wanted: Wanted) -> Wanted {
+    pub(crate) fn signed(&self, name: &str, wanted: Wanted) -> Wanted {
         let format = SignatureFormat::Legacy;
         let sign = Some(SignWith {
             key: self.reference(name),
@@ -85,7 +85,13 @@ impl Keys {
     }
 
     /// Signs in cosign's first form, as somebody else would.
-    async fn attach(&self, name: &str, registry: &Registry, repository: &str, image: &MadeImage) {
+    pub(crate) async fn attach(
+        &self,
+        name: &str,
+        registry: &Registry,
+        repository: &str,
+        image: &MadeImage,
+    ) {
         let key = PrivateKey::from_pem(&self.pairs[name].private.as_str().into(), None, false);
         let payload = simple_signing::payload("example.com/theirs", &image.digest());
         let signature = key.unwrap().sign(&payload).unwrap();
@@ -103,7 +109,7 @@ impl Keys {
 }
 
 /// The signatures in cosign's first form that a registry has.
-async fn layers(registry: &Registry, repository: &str, digest: Digest) -> Vec<Evidence> {
+pub(crate) async fn layers(registry: &Registry, repository: &str, digest: Digest) -> Vec<Evidence> {
     let layout = registry.layout(&repository_name(repository));
     let tag: Selector = tag_name(&cosign_tag(&digest, "sig")).into();
     let Some(manifest) = layout.manifest(&tag).await.unwrap() else { return Vec::new() };
@@ -116,7 +122,7 @@ async fn layers(registry: &Registry, repository: &str, digest: Digest) -> Vec<Ev
 }
 
 /// The bundles that the target lists.
-async fn bundles(rig: &Rig, repository: &str, digest: Digest) -> Vec<Evidence> {
+pub(crate) async fn bundles(rig: &Rig, repository: &str, digest: Digest) -> Vec<Evidence> {
     let layout = rig.target.layout(&repository_name(repository));
     let mut bundles = Vec::new();
     for referrer in rig.referrers(repository, &digest).await {
@@ -128,11 +134,11 @@ async fn bundles(rig: &Rig, repository: &str, digest: Digest) -> Vec<Evidence> {
     bundles
 }
 
-fn state(item: &sync::ItemReport) -> Option<SignatureState> {
+pub(crate) fn state(item: &sync::ItemReport) -> Option<SignatureState> {
     item.signature.as_ref().map(|signature| signature.state)
 }
 
-fn class(item: &sync::ItemReport) -> Option<Class> {
+pub(crate) fn class(item: &sync::ItemReport) -> Option<Class> {
     item.failure.as_ref().map(|failure| failure.class)
 }
 
