@@ -175,7 +175,8 @@ async fn one_source(walk: &Walk, items: &[Item], targets: &mut Targets) {
         match next(walk, item, &state, &goal, &held) {
             Next::End(end) => item.ends(end),
             Next::Check(digest, outcome) => {
-                if walk.options.mode == Mode::Verify && held.lacks_provenance() {
+                let is_lost = outcome == Outcome::SourceLost;
+                if walk.options.mode == Mode::Verify && !is_lost && held.lacks_provenance() {
                     without_provenance.push(item);
                 }
                 let checked = check(walk, item, &source, target, digest, outcome);
@@ -307,7 +308,7 @@ fn next(walk: &Walk, item: &Item, seen: &SourceState, goal: &SourceState, held: 
             Next::Drift
         }
         Decision::SourceMissing => Next::Missing,
-        Decision::SourceLost { .. } => Next::End(Ok(Outcome::SourceLost)),
+        Decision::SourceLost { target } => Next::Check(target, Outcome::SourceLost),
         Decision::Refused(reason) => {
             Next::End(Err(Failure::new(Side::Source, Class::Signature, reason)))
         }
@@ -325,11 +326,13 @@ async fn check(
     outcome: Outcome,
 ) {
     let whole = item.report().source_digest;
-    let is_made = whole.is_some_and(|whole| subset::is_made(&item.wanted.extent, whole, digest));
+    // Made here, or lost there.
+    let is_only_here =
+        whole.is_none_or(|whole| subset::is_made(&item.wanted.extent, whole, digest));
     let checked = match walk.options.mode {
         Mode::Verify => verify::complete(target, digest, walk.options.foreign_layers).await,
         // Nothing at the source belongs to what the source does not have.
-        Mode::Sync | Mode::Plan if is_made => Ok(()),
+        Mode::Sync | Mode::Plan if is_only_here => Ok(()),
         Mode::Sync | Mode::Plan => late::arrivals(walk, item, source, target, digest).await,
     };
     let checked = match checked {

@@ -19,5 +19,6 @@ mod referrers;
 mod rig;
 mod selection;
 mod signing;
+mod source_lost;
 mod statements;
 mod stopping;
