@@ -184,11 +184,12 @@ impl Families {
         to.register("registry_pulls_remaining", help, made.pulls_remaining.clone());
         let help = "Pulls that a registry allows in its window";
         to.register("registry_pulls_limit", help, made.pulls_limit.clone());
-        let help = "Items whose source is not signed as it must be, or that could not be signed";
+        let help = "Items whose source is not signed as it must be, whose copy at the target is signed \
+                    by a stranger or not by our key, or that could not be signed, by kind";
         to.register("signature_failures", help, made.signature_failures.clone());
         to.register("notices", "Notices that were to be sent", made.notices.clone());
         // What alerts look at is there before it happens, or its first increase would not be one.
-        for kind in ["verification", "signing"] {
+        for kind in ["verification", "target", "signing"] {
             drop(made.signature_failures.get_or_create(&SignatureLabels { kind }));
         }
         for way in ["copied", "mounted", "present"] {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sync::{Class, Event, ItemReport, Listener, SignatureState};
+use sync::{Class, Event, ItemReport, Listener, Side, SignatureState};
 
 use super::families::{
     GroupItemLabels, GroupLabels, ItemLabels, ModeLabels, RegistryLabels, RequestLabels, RunLabels,
@@ -100,12 +100,14 @@ impl Run {
         let labels = ItemLabels { mode: self.plan.command, outcome: outcome.name() };
         families.item_duration.get_or_create(&labels).observe(report.duration.as_secs_f64());
         self.count_bytes(report.transferred.into());
-        let class = report.failure.as_ref().map(|failure| failure.class);
+        let failed = report.failure.as_ref().map(|failure| (failure.class, failure.side));
         let unsigned =
             report.signature.as_ref().is_some_and(|one| one.state == SignatureState::Missing);
-        let kind = match class {
-            Some(Class::Signature) => Some("verification"),
-            Some(Class::Key | Class::KeyDenied) => Some("signing"),
+        let kind = match failed {
+            Some((Class::Signature, Side::Source)) => Some("verification"),
+            // A stranger's, or in a verification none of ours.
+            Some((Class::Signature, Side::Target)) => Some("target"),
+            Some((Class::Key | Class::KeyDenied, _)) => Some("signing"),
             _ if unsigned => Some("signing"),
             _ => None,
         };
@@ -362,13 +364,20 @@ mod tests {
     fn signatures_that_are_not_as_they_should_be_are_counted() {
         let metrics = Metrics::new("1.2.3", false);
         let listener = begun(&metrics, "sync");
-        for class in [Class::Signature, Class::Key, Class::KeyDenied, Class::Network] {
+        for (side, class) in [
+            (Side::Source, Class::Signature),
+            (Side::Target, Class::Signature),
+            (Side::Target, Class::Signature),
+            (Side::Source, Class::Key),
+            (Side::Target, Class::KeyDenied),
+            (Side::Source, Class::Network),
+        ] {
             let mut item = sample::item("a:1", 1, sync::Outcome::Refused);
-            item.failure = Some(sample::failure(sync::Side::Source, class));
+            item.failure = Some(sample::failure(side, class));
             listener.hear(&Event::NotSelected { report: Arc::new(item) });
         }
         let text = metrics.encode(Exposition::Text);
-        for line in ["{kind=\"verification\"} 1", "{kind=\"signing\"} 2"] {
+        for line in ["{kind=\"verification\"} 1", "{kind=\"target\"} 2", "{kind=\"signing\"} 2"] {
             assert!(text.contains(&format!("signature_failures_total{line}\n")), "{text}");
         }
     }
