@@ -11,6 +11,7 @@ use crate::environment::VARIABLES;
 /// The whole command line.
 pub(crate) fn command() -> Command {
     let root = with_variables(Arguments::command()).mut_subcommands(|command| {
+        let command = without_file(command);
         with_variables(command).mut_subcommands(|command| with_exit_codes(with_variables(command)))
     });
     with_exit_codes(root).mut_subcommands(|command| match command.get_name() {
@@ -23,9 +24,63 @@ pub(crate) fn command() -> Command {
 fn with_variables(command: Command) -> Command {
     command.mut_args(|arg| {
         let Some(suffix) = variable_of(&arg) else { return arg };
-        let with_suffix = |text: &StyledStr| format!("{text} {suffix}");
-        match arg.get_help().map(with_suffix) {
+        let with_suffix = |text: &StyledStr| {
+            let text = text.to_string();
+            // Beside the default, which stands in the first paragraph.
+            match text.split_once("\n\n") {
+                Some((first, rest)) => format!("{first} {suffix}\n\n{rest}"),
+                None => format!("{text} {suffix}"),
+            }
+        };
+        let (help, long_help) =
+            (arg.get_help().map(with_suffix), arg.get_long_help().map(with_suffix));
+        let arg = match help {
             Some(help) => arg.help(help),
+            None => arg,
+        };
+        match long_help {
+            Some(long_help) => arg.long_help(long_help),
+            None => arg,
+        }
+    })
+}
+
+/// What flags mean to the commands that sign without a sync file: each flag, its help, and what the long help
+/// has besides.
+const WITHOUT_FILE: [(&str, &str, Option<&str>); 7] = [
+    (
+        "kms-key",
+        "Sign with this key: `awskms://…`, `gcpkms://…`, `azurekms://…`, `hashivault://…`, `env://NAME`, \
+         or a file",
+        Some("Keys are named as cosign does it. `copy` signs where it is given a key."),
+    ),
+    ("sign", "Sign the copy [default: where there is a key]", None),
+    ("signature-format", "How signatures are written [default: legacy]", None),
+    ("sign-recursively", "Sign the children of an index too", None),
+    ("attest", "Write a signed statement about the mirroring beside each signature", None),
+    (
+        "rekor-url",
+        "Write every signature into this transparency log first, a Rekor; what it learns is public",
+        None,
+    ),
+    (
+        "rekor-key",
+        "Believe the log by this public key, or by a trusted root [default: SIGSTORE_REKOR_PUBLIC_KEY]",
+        None,
+    ),
+];
+
+fn without_file(command: Command) -> Command {
+    if !["copy", "sign"].contains(&command.get_name()) {
+        return command;
+    }
+    command.mut_args(|arg| {
+        let own = WITHOUT_FILE.iter().find(|(flag, ..)| arg.get_long() == Some(flag));
+        match own {
+            Some((_, help, Some(besides))) => {
+                arg.help(*help).long_help(format!("{help}\n\n{besides}"))
+            }
+            Some((_, help, None)) => arg.help(*help),
             None => arg,
         }
     })
@@ -59,6 +114,34 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn help_names_the_variable_short_and_long() {
+        let mut root = command();
+        root.build();
+        for command in root.get_subcommands() {
+            for arg in command.get_arguments().filter(|arg| variable_of(arg).is_some()) {
+                let variable = variable_of(arg).unwrap();
+                for help in [arg.get_help(), arg.get_long_help()].into_iter().flatten() {
+                    let found = help.to_string().matches(&variable).count();
+                    assert_eq!(found, 1, "{} {}: {help}", command.get_name(), arg.get_id());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_taken_from_a_file_that_is_not_there() {
+        let root = command();
+        for name in ["copy", "sign"] {
+            let command = root.find_subcommand(name).unwrap();
+            for arg in command.get_arguments() {
+                for help in [arg.get_help(), arg.get_long_help()].into_iter().flatten() {
+                    assert!(!help.to_string().contains("of the sync file"), "{name}: {help}");
+                }
+            }
+        }
     }
 
     #[test]

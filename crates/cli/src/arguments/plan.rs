@@ -20,7 +20,7 @@ Examples:
 pub(crate) struct PlanArguments {
     #[command(flatten)]
     pub(crate) list: ListArguments,
-    /// Exit with 6 where something would be copied
+    /// Exit with 6 where something would be copied, signed, created or updated
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = boolean)]
     pub(crate) exit_code: Option<bool>,

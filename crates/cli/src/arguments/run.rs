@@ -236,9 +236,9 @@ pub(crate) enum RunOutput {
 /// How other results are printed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum OutputFormat {
-    /// A table, then what must be looked at
+    /// Text for people
     Table,
-    /// The JSON report
+    /// JSON for programs
     Json,
 }
 
@@ -249,7 +249,6 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "it must be a time such as `45m` or `1h30m`".to_owned())
 }
 
-/// A number from 1.
 /// `I/N`, or `N` alone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Share {
@@ -271,6 +270,7 @@ pub(crate) fn share(text: &str) -> Result<Share, String> {
     }
 }
 
+/// A number from 1.
 pub(crate) fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("it must be a whole number from 1".to_owned()),
