@@ -3,6 +3,7 @@
 //!
 //! The types here are the contract and nothing else; the engine's types may change without it.
 
+mod change;
 mod error;
 mod item;
 mod outcome;
@@ -17,6 +18,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use sync::RunReport;
 
+pub use change::{LateArrivals, LateState};
 pub use error::{Error, ErrorClass, ErrorSide};
 pub use item::{Bytes, Item, Kind, Origin, Signature, SignatureState};
 pub use outcome::Outcome;

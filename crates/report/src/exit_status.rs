@@ -1,9 +1,8 @@
 //! [`ExitStatus`]: the exit codes, which are an API, and the one rule that picks one of them.
 
-use sync::SignatureState::WouldSign;
 use sync::{Class, Failure, ItemReport, Mode, Outcome, RunReport};
 
-use crate::{RepositoryOutcome, RepositoryReport};
+use crate::{Item, RepositoryOutcome, RepositoryReport};
 
 /// What the process tells its caller.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -173,19 +172,11 @@ impl ExitStatus {
 
 fn of_item(item: &ItemReport, rules: &Rules) -> ExitStatus {
     match item.outcome {
-        Outcome::Copied | Outcome::UpToDate | Outcome::SourceMoved => {
-            let is_pending = item.signature.as_ref().map(|one| one.state) == Some(WouldSign);
-            match is_pending && rules.pending_has_code {
-                true => ExitStatus::ChangesPending,
-                false => ExitStatus::Success,
-            }
+        // What was to be verified is not there.
+        Outcome::WouldCopy if rules.mode == Mode::Verify => ExitStatus::ItemFailed,
+        Outcome::Copied | Outcome::UpToDate | Outcome::SourceMoved | Outcome::WouldCopy => {
+            pending_or_fine(|| Item::from(item), rules)
         }
-        Outcome::WouldCopy => match rules.mode {
-            // What was to be verified is not there.
-            Mode::Verify => ExitStatus::ItemFailed,
-            Mode::Plan if rules.pending_has_code => ExitStatus::ChangesPending,
-            Mode::Plan | Mode::Sync => ExitStatus::Success,
-        },
         Outcome::SourceLost => match rules.source_lost {
             SourceLost::Warn => ExitStatus::Success,
             SourceLost::Fail => ExitStatus::ItemFailed,
@@ -209,13 +200,21 @@ fn of_repository(report: &RepositoryReport, rules: &Rules) -> ExitStatus {
                 ExitStatus::ItemFailed
             }
             Mode::Verify => ExitStatus::Drift,
-            Mode::Plan if rules.pending_has_code => ExitStatus::ChangesPending,
-            Mode::Plan | Mode::Sync => ExitStatus::Success,
+            Mode::Plan | Mode::Sync => pending_or_fine(|| Item::from(report), rules),
         },
         RepositoryOutcome::Drift => ExitStatus::Drift,
         RepositoryOutcome::Failed | RepositoryOutcome::Deferred => {
             undone(report.failure.as_ref(), report.outcome == RepositoryOutcome::Deferred)
         }
+    }
+}
+
+/// The status of what did not go wrong.
+fn pending_or_fine(item: impl FnOnce() -> Item, rules: &Rules) -> ExitStatus {
+    let has_code = rules.mode == Mode::Plan && rules.pending_has_code;
+    match has_code && item().is_pending() {
+        true => ExitStatus::ChangesPending,
+        false => ExitStatus::Success,
     }
 }
 

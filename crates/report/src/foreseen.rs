@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sync::{Foreseen, ForeseenBlob, ItemReport, RunReport};
+use sync::{Foreseen, ForeseenBlob, ItemReport, RunReport, SignatureReport, SignatureState};
 
 use crate::summary::View;
 use crate::words::{self, count};
+use crate::{Item, Signature};
 
 /// What would be written for an item, in numbers. What it is, by digest, stands in the plan file.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
@@ -27,6 +28,9 @@ pub struct ForeseenNumbers {
     /// Statements about the mirroring that would be made.
     #[serde(default)]
     pub statements: usize,
+    /// Manifests that may be signed: they have signatures, and the plan does not ask the key service whose.
+    #[serde(default, skip_serializing_if = "is_none_of_them")]
+    pub unchecked_signatures: usize,
     /// Requests to both sides, at most.
     pub requests: u64,
     /// Bytes that would be sent to the target, at most.
@@ -35,38 +39,51 @@ pub struct ForeseenNumbers {
     pub pulls: u64,
 }
 
-impl From<&Foreseen> for ForeseenNumbers {
-    fn from(foreseen: &Foreseen) -> Self {
-        Self {
+impl ForeseenNumbers {
+    /// Of one item, where that was foreseen.
+    pub(crate) fn of_item(item: &ItemReport) -> Option<Self> {
+        let foreseen = item.foreseen.as_deref()?;
+        let signatures = foreseen.signatures.len();
+        let (signatures, unchecked_signatures) =
+            if is_unchecked(item) { (0, signatures) } else { (signatures, 0) };
+        Some(Self {
             manifests: foreseen.manifests.len(),
             companions: foreseen.companions.len(),
             blobs: foreseen.blobs.len(),
             missing_blobs: missing(foreseen).count(),
-            signatures: foreseen.signatures.len(),
-            statements: usize::from(foreseen.attests),
+            statements: usize::from(foreseen.attests && !is_unchecked(item)),
+            signatures,
+            unchecked_signatures,
             requests: foreseen.cost.requests,
             bytes: foreseen.cost.bytes,
             pulls: foreseen.cost.pulls,
-        }
+        })
     }
-}
 
-impl ForeseenNumbers {
     /// Of all items; nothing where nothing was foreseen.
     pub(crate) fn of(report: &RunReport) -> Option<Self> {
-        let all = report.items.iter().filter_map(|item| item.foreseen.as_deref());
-        all.map(Self::from).reduce(|sum, one| Self {
+        report.items.iter().filter_map(Self::of_item).reduce(|sum, one| Self {
             manifests: sum.manifests + one.manifests,
             companions: sum.companions + one.companions,
             blobs: sum.blobs + one.blobs,
             missing_blobs: sum.missing_blobs + one.missing_blobs,
             signatures: sum.signatures + one.signatures,
             statements: sum.statements + one.statements,
+            unchecked_signatures: sum.unchecked_signatures + one.unchecked_signatures,
             requests: sum.requests + one.requests,
             bytes: sum.bytes + one.bytes,
             pulls: sum.pulls + one.pulls,
         })
     }
+}
+
+/// Whether all of an item that would be signed has signatures, and nobody asked whose.
+fn is_unchecked(item: &ItemReport) -> bool {
+    item.signature.as_ref().is_some_and(|signature| signature.state == SignatureState::Unchecked)
+}
+
+fn is_none_of_them(signatures: &usize) -> bool {
+    *signatures == 0
 }
 
 /// What would be written for each item; nothing where nothing was foreseen.
@@ -94,7 +111,13 @@ pub(crate) fn foreseen(report: &RunReport, view: &View) -> String {
 }
 
 fn paragraph(item: &ItemReport, foreseen: &Foreseen, view: &View) -> String {
-    let mut text = format!("would write: {}\n", item.wanted.target());
+    let (target, is_pending) = (item.wanted.target(), Item::from(item).is_pending());
+    let mut text = match (is_pending, is_unchecked(item) && view.verbose) {
+        (true, _) => format!("would write: {target}\n"),
+        // Where the key is in a service, that is all that has a signature.
+        (false, true) => format!("may write: {target}\n"),
+        (false, false) => return String::new(),
+    };
     let root = words::short_digest(foreseen.root);
     if !foreseen.manifests.is_empty() {
         let children = match foreseen.manifests.len() - 1 {
@@ -117,18 +140,29 @@ fn paragraph(item: &ItemReport, foreseen: &Foreseen, view: &View) -> String {
         let size = words::size(missing(foreseen).map(|blob| blob.size).sum());
         text.push_str(&format!("  + {lacks} of {}, {size}\n", count(all, "blob")));
     }
-    if let (Some(signature), false) = (&item.signature, foreseen.signatures.is_empty()) {
-        let number = count(foreseen.signatures.len(), "signature");
-        text.push_str(&format!("  + {number} by {}\n", signature.key));
-    }
-    if let (Some(signature), true) = (&item.signature, foreseen.attests) {
-        text.push_str(&format!("  + a statement about its mirroring by {}\n", signature.key));
+    if let Some(signature) = &item.signature {
+        text.push_str(&to_sign(foreseen, signature, is_unchecked(item)));
     }
     if view.verbose {
         text.push_str(&everything(foreseen));
     }
     text.push('\n');
     text
+}
+
+/// What would be signed, or may be where a plan does not ask the key service.
+fn to_sign(foreseen: &Foreseen, signature: &SignatureReport, is_unchecked: bool) -> String {
+    let (number, key) = (foreseen.signatures.len(), &signature.key);
+    match (number, foreseen.attests) {
+        (0, false) => String::new(),
+        _ if is_unchecked => format!("  {}\n", Signature::from(signature).in_words()),
+        (0, true) => format!("  + a statement about its mirroring by {key}\n"),
+        (_, false) => format!("  + {} by {key}\n", count(number, "signature")),
+        (_, true) => format!(
+            "  + {} by {key}\n  + a statement about its mirroring by {key}\n",
+            count(number, "signature")
+        ),
+    }
 }
 
 /// By digest.

@@ -150,7 +150,12 @@ fn case(writer: &mut Writer<Vec<u8>>, document: &Document, item: &Item) -> io::R
     let said = said(item);
     element.write_inner_content(|writer| {
         if let Some(name) = verdict {
-            let why = item.error.as_ref().map_or(item.meaning(), |error| &error.message);
+            let besides = item.besides().join("; ");
+            let meaning = match item.outcome {
+                Outcome::UpToDate if !besides.is_empty() => &besides,
+                _ => item.meaning(),
+            };
+            let why = item.error.as_ref().map_or(meaning, |error| &error.message);
             writer
                 .create_element(name)
                 .with_attributes([

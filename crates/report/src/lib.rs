@@ -43,8 +43,9 @@ pub use audit::{
 pub use delivery::{Delivery, Patience, Undelivered, deliver};
 pub use diagnosis::{Check, CheckStatus, Diagnosis, diagnosis_schema};
 pub use document::{
-    Blobs, Bytes, Document, Error, ErrorClass, ErrorSide, Item, Kind, Mode, Origin, Outcome, Run,
-    RunFacts, Severity, Signature, SignatureState, Summary, Timing, json_schema,
+    Blobs, Bytes, Document, Error, ErrorClass, ErrorSide, Item, Kind, LateArrivals, LateState,
+    Mode, Origin, Outcome, Run, RunFacts, Severity, Signature, SignatureState, Summary, Timing,
+    json_schema,
 };
 pub use exit_status::{ExitStatus, Rules, Signal, SourceLost};
 pub use foreseen::ForeseenNumbers;

@@ -28,7 +28,7 @@ pub(crate) fn markdown(document: &Document, room: usize) -> String {
     let changes = table(
         "### Would change\n\n| | What | From |\n|---|---|---|\n",
         "change",
-        of_severity(document, Severity::Pending).map(change_row).collect(),
+        document.pending().map(change_row).collect(),
     );
     let attention = table(
         "### Look at\n\n| | What | Why |\n|---|---|---|\n",
@@ -38,7 +38,7 @@ pub(crate) fn markdown(document: &Document, room: usize) -> String {
     let done = table(
         "### Changed\n\n| | What | Moved |\n|---|---|---|\n",
         "item",
-        document.items.iter().filter(has_changed).map(done_row).collect(),
+        document.items.iter().filter(|item| item.has_changed()).map(done_row).collect(),
     );
     let differences = Section {
         head: "### Repositories\n\n".to_owned(),
@@ -48,7 +48,7 @@ pub(crate) fn markdown(document: &Document, room: usize) -> String {
     };
     let notes = Section {
         head: "### Notes\n\n".to_owned(),
-        rows: of_severity(document, Severity::Fine).flat_map(note_rows).collect(),
+        rows: unremarkable(document).flat_map(note_rows).collect(),
         foot: "\n",
         noun: "note",
     };
@@ -102,12 +102,9 @@ fn table(head: &str, noun: &'static str, rows: Vec<String>) -> Section {
     Section { head: head.to_owned(), rows, foot: "\n", noun }
 }
 
-fn of_severity(document: &Document, severity: Severity) -> impl Iterator<Item = &Item> {
-    document.items.iter().filter(move |item| document.severity(item) == severity)
-}
-
-fn has_changed(item: &&Item) -> bool {
-    matches!(item.outcome, Outcome::Copied | Outcome::Created | Outcome::Updated)
+/// The items whose notes stand in no other table.
+fn unremarkable(document: &Document) -> impl Iterator<Item = &Item> {
+    document.items.iter().filter(|item| document.severity(item) < Severity::Warning)
 }
 
 fn head(document: &Document) -> String {
@@ -124,6 +121,9 @@ fn head(document: &Document) -> String {
         Severity::Error => "❌",
     };
     let mut text = format!("## {sign} image-syncer {mode}\n\n**{}**", counts(document));
+    for besides in document.besides() {
+        text.push_str(&format!("; {besides}"));
+    }
     let bytes = document.summary.bytes;
     let moved: Vec<String> =
         [("copied", bytes.copied), ("mounted", bytes.mounted), ("already there", bytes.present)]
@@ -192,11 +192,17 @@ fn change_row(item: &Item) -> String {
         crate::Kind::Repository => origin(item),
         _ => format!("{} {}", code(&item.source), digest.unwrap_or_default()),
     };
-    row(item, from.trim_end())
+    row(item, &with_besides(from.trim_end().to_owned(), item))
 }
 
 fn done_row(item: &Item) -> String {
-    row(item, &words::size(item.bytes.copied))
+    row(item, &with_besides(words::size(item.bytes.copied), item))
+}
+
+fn with_besides(text: String, item: &Item) -> String {
+    let besides = item.besides();
+    let parts = std::iter::once(text).chain(besides.iter().map(|one| code(one)));
+    parts.collect::<Vec<_>>().join("<br>")
 }
 
 fn attention_row(item: &Item) -> String {

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
-use crate::document::{Item, Run, SignatureState, Summary};
+use crate::document::{Item, Run, Summary};
 use crate::{Document, Mode, Outcome, words};
 
 pub use slack::slack;
@@ -40,7 +40,7 @@ pub enum Occasion {
     Drift,
     /// Something was copied, created, updated or signed.
     Change,
-    /// A plan has something to do.
+    /// A plan has something to do: something would be copied, created, updated or signed.
     Pending,
     /// A sync or a verification ended, however.
     Always,
@@ -50,12 +50,8 @@ pub enum Occasion {
 /// is told.
 pub fn causes(document: &Document) -> BTreeSet<Occasion> {
     let is = |wanted: &[Outcome]| document.items.iter().any(|item| wanted.contains(&item.outcome));
-    let is_pending = is(&[Outcome::WouldCopy, Outcome::WouldCreate, Outcome::WouldUpdate]);
-    let was_signed = document
-        .items
-        .iter()
-        .filter_map(|item| item.signature.as_ref())
-        .any(|signature| signature.state == SignatureState::Signed);
+    let is_pending = document.pending().next().is_some();
+    let has_changed = document.items.iter().any(Item::has_changed);
     // With --source-lost=fail a lost source is a failure, which only the exit code tells.
     let code_says_failure = matches!(document.summary.exit_code, 1 | 4 | 5);
     let has_failed = is(&[Outcome::Failed, Outcome::SourceMissing, Outcome::Refused]);
@@ -64,8 +60,7 @@ pub fn causes(document: &Document) -> BTreeSet<Occasion> {
         Mode::Sync | Mode::Verify => [
             (has_failed || code_says_failure).then_some(Occasion::Failure),
             is(&[Outcome::Drift]).then_some(Occasion::Drift),
-            (was_signed || is(&[Outcome::Copied, Outcome::Created, Outcome::Updated]))
-                .then_some(Occasion::Change),
+            has_changed.then_some(Occasion::Change),
             Some(Occasion::Always),
         ],
     };
@@ -104,10 +99,10 @@ impl Notice {
         let mut items: Vec<Item> = document
             .items
             .iter()
-            .filter(|item| lines::rank(item.outcome) < lines::UNREMARKABLE)
+            .filter(|item| lines::rank_of(item) < lines::UNREMARKABLE)
             .cloned()
             .collect();
-        items.sort_by_key(|item| lines::rank(item.outcome));
+        items.sort_by_key(lines::rank_of);
         let omitted = items.len().saturating_sub(MOST_ITEMS);
         items.truncate(MOST_ITEMS);
         Some(Self {

@@ -144,6 +144,7 @@ pub(crate) fn item(name: &str, line: usize, outcome: Outcome) -> ItemReport {
         part_of: None,
         verified: Vec::new(),
         signature: None,
+        late: None,
         foreseen: None,
         transferred: match outcome {
             O::Copied => Transferred { copied: 71_303_168, mounted: 3_145_728, present: 1_500 },

@@ -159,6 +159,7 @@ fn last_line(report: &RunReport, document: &Document, view: &View) -> String {
         .collect();
     let mut parts =
         vec![if outcomes.is_empty() { items } else { format!("{items}: {}", outcomes.join(", ")) }];
+    parts.extend(document.besides());
     let moved = report.transferred();
     let sizes: Vec<String> =
         [("copied", moved.copied), ("mounted", moved.mounted), ("already there", moved.present)]

@@ -7,20 +7,17 @@ use comfy_table::{
 use sync::{ItemReport, Outcome, RunReport};
 
 use crate::summary::View;
-use crate::words;
+use crate::{Item, words};
 
 /// More up-to-date items than these are counted, not listed.
 const UP_TO_DATE_LIMIT: usize = 50;
 
 /// The table, with a line end after each row.
 pub(crate) fn table(report: &RunReport, view: &View) -> String {
-    let up_to_date = report.count(Outcome::UpToDate);
-    let counted = if view.verbose || up_to_date <= UP_TO_DATE_LIMIT { 0 } else { up_to_date };
-    let listed: Vec<&ItemReport> = report
-        .items
-        .iter()
-        .filter(|item| counted == 0 || item.outcome != Outcome::UpToDate)
-        .collect();
+    let unremarkable = report.items.iter().filter(|item| is_unremarkable(item)).count();
+    let counted = if view.verbose || unremarkable <= UP_TO_DATE_LIMIT { 0 } else { unremarkable };
+    let listed: Vec<&ItemReport> =
+        report.items.iter().filter(|item| counted == 0 || !is_unremarkable(item)).collect();
     let mut text = String::new();
     if !listed.is_empty() {
         text.push_str(&rows(&listed, view));
@@ -30,6 +27,12 @@ pub(crate) fn table(report: &RunReport, view: &View) -> String {
         text.push_str(&format!("{items} not listed (--verbose lists them)\n"));
     }
     text
+}
+
+/// Whether it is up to date, and nothing was or is to be written for it.
+fn is_unremarkable(item: &ItemReport) -> bool {
+    let changes = |item: Item| item.is_pending() || item.has_changed();
+    item.outcome == Outcome::UpToDate && !changes(Item::from(item))
 }
 
 fn rows(items: &[&ItemReport], view: &View) -> String {

@@ -16,7 +16,7 @@ use crate::item::Item;
 use crate::place::Place;
 use crate::plan::foresee;
 use crate::walk::Walk;
-use crate::{Event, Failure, Fence, Mode, WhichReferrers};
+use crate::{Event, Failure, Fence, LateArrivals, Mode, WhichReferrers};
 
 /// Copies what came to belong to an image after it was copied.
 pub(crate) async fn arrivals(
@@ -52,7 +52,11 @@ pub(crate) async fn arrivals(
     let count: usize = found.rings.iter().map(Vec::len).sum();
     if count > 0 && walk.options.mode == Mode::Plan {
         let note = format!("{} came late and would be copied", artifacts(count).0);
-        item.report().notes.push(note);
+        {
+            let mut report = item.report();
+            report.notes.push(note);
+            report.late = Some(LateArrivals::WouldCopy(count));
+        }
         if walk.options.foresees {
             foresee::arrivals(item, source, target, root, &found.rings).await?;
         }
@@ -72,6 +76,7 @@ pub(crate) async fn arrivals(
             if copied > 0 {
                 let (artifacts, were) = artifacts(copied);
                 report.notes.push(format!("{artifacts} came late and {were} copied"));
+                report.late = Some(LateArrivals::Copied(copied));
             }
             report.notes.extend(left.held);
             problems.extend(left.problems);

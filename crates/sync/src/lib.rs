@@ -58,7 +58,7 @@ pub use expand::tags;
 pub use failure::{Class, Failure, Side};
 pub use foreign_layers::ForeignLayers;
 pub use lock::{Change, Lock, LockError, LockProblem, Locked, Locks, Looked, Seen, locked_name};
-pub use outcome::{ItemReport, Outcome, RunReport, Transferred, Way};
+pub use outcome::{ItemReport, LateArrivals, Outcome, RunReport, Transferred, Way};
 pub use plan::{
     Cost, Fence, Foreseen, ForeseenBlob, ForeseenCompanion, ForeseenManifest, Moved, Planned,
     compare,

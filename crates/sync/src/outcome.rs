@@ -63,6 +63,15 @@ impl Transferred {
     }
 }
 
+/// Referrers and signatures that came to belong to an image after it was copied.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LateArrivals {
+    /// So many were copied.
+    Copied(usize),
+    /// So many would be copied; a plan left them.
+    WouldCopy(usize),
+}
+
 /// What became of one item.
 #[derive(Clone, Debug)]
 pub struct ItemReport {
@@ -81,6 +90,8 @@ pub struct ItemReport {
     pub verified: Vec<String>,
     /// What became of its signature, where it is to be signed.
     pub signature: Option<SignatureReport>,
+    /// What came to belong to it after it was copied.
+    pub late: Option<LateArrivals>,
     /// What would be written for it, where a plan was asked to find out.
     pub foreseen: Option<Box<Foreseen>>,
     /// What was moved for it.
@@ -103,6 +114,7 @@ impl ItemReport {
             part_of: None,
             verified: Vec::new(),
             signature: None,
+            late: None,
             foreseen: None,
             transferred: Transferred::default(),
             duration: Duration::ZERO,

@@ -16,6 +16,7 @@ mod kyma;
 mod lock;
 mod notices;
 mod output;
+mod pending;
 mod plan;
 mod platforms;
 mod program;

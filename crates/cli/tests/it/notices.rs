@@ -17,22 +17,22 @@ use crate::program::{Done, Program, add};
 const SECRET: &str = "T0B0hunter2";
 
 #[derive(Clone)]
-struct Got {
+pub(crate) struct Got {
     method: Method,
     path: String,
     headers: HeaderMap,
-    body: String,
+    pub(crate) body: String,
 }
 
 /// A server for all notices of a test. What it answers stands in the path: `/SECRET/503-200` is 503, then 200.
 #[derive(Clone, Default)]
-struct Receiver {
+pub(crate) struct Receiver {
     got: Arc<Mutex<Vec<Got>>>,
     address: String,
 }
 
 impl Receiver {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = format!("http://{}/{SECRET}", listener.local_addr().unwrap());
         let receiver = Self { address, ..Self::default() };
@@ -41,12 +41,12 @@ impl Receiver {
         receiver
     }
 
-    fn at(&self, answers: &str) -> String {
+    pub(crate) fn at(&self, answers: &str) -> String {
         format!("{}/{answers}", self.address)
     }
 
     /// The requests whose path ends so.
-    fn got(&self, path: &str) -> Vec<Got> {
+    pub(crate) fn got(&self, path: &str) -> Vec<Got> {
         let got = self.got.lock().unwrap();
         got.iter().filter(|one| one.path.ends_with(path)).cloned().collect()
     }

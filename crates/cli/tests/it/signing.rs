@@ -112,6 +112,20 @@ async fn a_key_service_is_asked_for_what_is_missing_alone() {
         assert_eq!(asked("/publicKey"), 1, "{round}: {}", keys.log());
         assert_eq!(asked(""), signatures + 1, "{round}: {}", keys.log());
     }
+    // What is signed already is no work that a plan knows of; what may be, is told without being a write.
+    keys.log().clear();
+    let plan = run(&program, "plan -i images.yaml -o plan.json --exit-code").await;
+    assert_eq!(plan.code, Some(0), "{plan}");
+    let told = "2 up-to-date; 2 may be signed: the plan does not ask the key service; ";
+    assert!(plan.stdout.contains(told), "{plan}");
+    assert!(!plan.stdout.contains("would"), "{plan}");
+    let all = run(&program, "plan -i images.yaml -o plan.json --verbose").await;
+    assert_eq!(all.stdout.matches("may write: ").count(), 2, "{all}");
+    let json = run(&program, "plan -i images.yaml -o plan.json --output json").await;
+    let report: Value = serde_json::from_str(&json.stdout).unwrap();
+    let foreseen = &report["summary"]["foreseen"];
+    assert_eq!((&foreseen["signatures"], &foreseen["uncheckedSignatures"]), (&0.into(), &2.into()));
+    assert_eq!(keys.log().requests().len(), 0, "{}", keys.log());
 }
 
 /// A key service that denies, fails or is not there stops what is to be signed and nothing else: that

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sync::ItemReport;
 
-use super::{Error, ErrorClass, Outcome, Timing, seconds};
+use super::{Error, ErrorClass, LateArrivals, Outcome, Timing, seconds};
 use crate::ForeseenNumbers;
 use crate::repositories::{RepositoryReport, is_chart};
 
@@ -47,6 +47,9 @@ pub struct Item {
     /// What became of its signature, where it is to be signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,
+    /// Referrers and signatures that came to belong to it after it was copied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_arrivals: Option<LateArrivals>,
     /// What would be written for it, where a plan was asked to find out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreseen: Option<ForeseenNumbers>,
@@ -217,10 +220,11 @@ impl From<&ItemReport> for Item {
             bytes: item.transferred.into(),
             seconds: seconds(item.duration),
             error: item.failure.as_ref().map(Error::from),
-            foreseen: item.foreseen.as_deref().map(ForeseenNumbers::from),
+            foreseen: ForeseenNumbers::of_item(item),
             pin_line: item.pin_line(),
             verified: item.verified.clone(),
             signature: item.signature.as_ref().map(Signature::from),
+            late_arrivals: item.late.map(LateArrivals::from),
             changes: Vec::new(),
             policies: 0,
             notes: item.notes.clone(),
@@ -248,6 +252,7 @@ impl From<&RepositoryReport> for Item {
             pin_line: None,
             verified: Vec::new(),
             signature: None,
+            late_arrivals: None,
             changes: report.changes.clone(),
             policies: report.policies,
             notes: report.notes.clone(),

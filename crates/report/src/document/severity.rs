@@ -19,11 +19,21 @@ pub enum Severity {
 impl Severity {
     pub(super) fn of(item: &Item, run: &Run) -> Self {
         match item.outcome {
-            Outcome::Copied | Outcome::UpToDate | Outcome::Created | Outcome::Updated => Self::Fine,
-            Outcome::WouldCopy | Outcome::WouldCreate | Outcome::WouldUpdate => match run.mode {
-                // What was to be verified is not there.
-                Mode::Verify => Self::Error,
-                Mode::Sync | Mode::Plan => Self::Pending,
+            // What was to be verified is not there.
+            Outcome::WouldCopy | Outcome::WouldCreate | Outcome::WouldUpdate
+                if run.mode == Mode::Verify =>
+            {
+                Self::Error
+            }
+            Outcome::Copied
+            | Outcome::UpToDate
+            | Outcome::Created
+            | Outcome::Updated
+            | Outcome::WouldCopy
+            | Outcome::WouldCreate
+            | Outcome::WouldUpdate => match item.is_pending() {
+                true => Self::Pending,
+                false => Self::Fine,
             },
             Outcome::SourceLost if run.source_lost_fails => Self::Error,
             Outcome::SourceMoved | Outcome::SourceLost | Outcome::Deferred => Self::Warning,

@@ -113,7 +113,7 @@ fn details(document: &Document, item: &Item) -> Markup {
             }
             @if !item.verified.is_empty() { (field("Signed by", &item.verified.join(", "))) }
             @if let Some(signature) = &item.signature {
-                (field("Signature", &format!("{} by {}", signature.state.name(), signature.key)))
+                (field("Signature", &signature.in_words()))
                 @if let Some(statement) = signature.statement {
                     (field("Statement about its mirroring", statement.name()))
                 }

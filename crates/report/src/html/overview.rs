@@ -10,8 +10,7 @@ pub(super) fn verdict(document: &Document) -> String {
     let all = grouped(document.summary.items);
     let bad =
         document.items.iter().filter(|item| document.severity(item) >= Severity::Warning).count();
-    let pending =
-        document.items.iter().filter(|item| document.severity(item) == Severity::Pending).count();
+    let pending = document.pending().count();
     match (bad, pending, document.summary.items) {
         (_, _, 0) => "Nothing was wanted".to_owned(),
         (0, 0, 1) => "The item is as wanted".to_owned(),
@@ -72,6 +71,7 @@ pub(super) fn figures(document: &Document) -> Markup {
                         li { span class={ "dot " (tone_of(document, outcome)) } {} (outcome.name()) " " b { (grouped(count)) } }
                     }
                 }
+                @for besides in document.besides() { p.saved { (besides) } }
             }
             div.figure {
                 h2 { "Bytes" }
@@ -116,10 +116,12 @@ fn outcomes(document: &Document) -> Vec<(Outcome, usize)> {
     Outcome::ALL.into_iter().filter_map(|one| Some((one, count(one)?))).collect()
 }
 
-/// The colour of an outcome, as its first item has it.
+/// The colour of an outcome, as the least remarkable of its items has it: one that is to be signed does not
+/// colour all that are up to date.
 pub(super) fn tone_of(document: &Document, outcome: Outcome) -> &'static str {
-    let first: Option<&Item> = document.items.iter().find(|item| item.outcome == outcome);
-    first.map_or("calm", |item| tone(document.severity(item), item))
+    let items = document.items.iter().filter(|item| item.outcome == outcome);
+    let least: Option<&Item> = items.min_by_key(|item| document.severity(item));
+    least.map_or("calm", |item| tone(document.severity(item), item))
 }
 
 fn outcome_bar(document: &Document) -> Markup {

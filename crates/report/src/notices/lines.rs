@@ -7,6 +7,10 @@ use crate::{Document, Mode, Notice, Outcome};
 /// The rank from which on an outcome is not worth a line.
 pub(super) const UNREMARKABLE: u8 = 10;
 
+const CHANGED: u8 = 7;
+
+const PENDING: u8 = 8;
+
 /// What a person should look at first.
 pub(super) fn rank(outcome: Outcome) -> u8 {
     match outcome {
@@ -17,9 +21,19 @@ pub(super) fn rank(outcome: Outcome) -> u8 {
         Outcome::SourceLost => 4,
         Outcome::Deferred => 5,
         Outcome::SourceMoved => 6,
-        Outcome::Copied | Outcome::Created | Outcome::Updated => 7,
-        Outcome::WouldCopy | Outcome::WouldCreate | Outcome::WouldUpdate => 8,
+        Outcome::Copied | Outcome::Created | Outcome::Updated => CHANGED,
+        Outcome::WouldCopy | Outcome::WouldCreate | Outcome::WouldUpdate => PENDING,
         Outcome::UpToDate => UNREMARKABLE,
+    }
+}
+
+/// The rank of one item: what is up to date may have been signed, or be to sign.
+pub(super) fn rank_of(item: &Item) -> u8 {
+    let rank = rank(item.outcome);
+    match (item.has_changed(), item.is_pending()) {
+        (true, _) => rank.min(CHANGED),
+        (_, true) => rank.min(PENDING),
+        _ => rank,
     }
 }
 
@@ -39,9 +53,11 @@ pub(super) fn title(document: &Document) -> String {
     };
     let interrupted = if document.run.interrupted { ", interrupted" } else { "" };
     let items = count(document.summary.items, "item");
+    let besides = if has_wrong { Vec::new() } else { document.besides() };
+    let besides: String = besides.iter().map(|one| format!("; {one}")).collect();
     match outcomes.is_empty() {
-        true => format!("{what}: {items}{interrupted}"),
-        false => format!("{what}: {} of {items}{interrupted}", counts(&outcomes)),
+        true => format!("{what}: {items}{besides}{interrupted}"),
+        false => format!("{what}: {} of {items}{besides}{interrupted}", counts(&outcomes)),
     }
 }
 
@@ -81,7 +97,7 @@ pub(super) fn reason(item: &Item, longest: usize) -> Option<String> {
             item.source_digest.as_deref().unwrap_or("unknown"),
             item.target_digest.as_deref().unwrap_or("unknown")
         ),
-        _ => return None,
+        _ => Some(item.besides().join("; ")).filter(|text| !text.is_empty())?,
     };
     Some(shortened(&text, longest))
 }

@@ -1,6 +1,6 @@
 //! What comes to belong to an image after it was copied is copied later.
 
-use sync::{Mode, Outcome};
+use sync::{LateArrivals, Mode, Outcome};
 use testkit::image::{self, MadeImage};
 use testkit::{Fault, Registry};
 
@@ -33,6 +33,7 @@ async fn what_came_late_is_copied_and_said() {
         let item = rig.run_one(rig.wish("app:1", "app:1")).await;
         assert_eq!(item.outcome, Outcome::UpToDate, "{item:?}");
         assert_eq!(item.notes, ["2 referrers or signatures came late and were copied"]);
+        assert_eq!(item.late, Some(LateArrivals::Copied(2)));
         assert!(item.transferred.copied > 0, "{item:?}");
         rig.assert_refer("app", &image.digest(), &[&sbom]).await;
         rig.assert_holds("app", &cosign_tag(&image.digest(), "sig"), &signature).await;
@@ -57,6 +58,7 @@ async fn a_plan_says_so_and_writes_nothing() {
     let item = rig.run_one(rig.wish("app:1", "app:1")).await;
     assert_eq!(item.outcome, Outcome::UpToDate);
     assert_eq!(item.notes, ["2 referrers or signatures came late and would be copied"]);
+    assert_eq!(item.late, Some(LateArrivals::WouldCopy(2)));
     assert_eq!(rig.target.log().writes().len(), 0, "{}", rig.target.log());
 }
 

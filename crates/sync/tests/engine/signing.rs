@@ -386,6 +386,41 @@ async fn a_plan_says_what_would_be_signed_and_verify_that_it_is_not() {
     }
 }
 
+/// Whose they are, a key service would have to be asked.
+#[tokio::test]
+async fn a_plan_leaves_signatures_unchecked_where_the_key_is_in_a_service() {
+    let keys = Keys::new(&["ours"]);
+    let service: KeyReference = "awskms:///alias/mirror".parse().unwrap();
+    let image = image::single(1);
+    for (is_signed, foresees, expected) in [
+        (true, false, SignatureState::Unchecked),
+        (true, true, SignatureState::Unchecked),
+        (false, true, SignatureState::WouldSign),
+    ] {
+        let mut rig = keys.known_to(Rig::new().await).mode(Mode::Plan);
+        // An address where nobody answers: the service is not asked.
+        let settings = SignerSettings::from_lookup(|name| {
+            (name == "AWS_ENDPOINT_URL").then(|| "http://127.0.0.1:9".into())
+        });
+        let signer = Arc::new(Signer::new(service.clone(), settings));
+        rig.options.keys.insert(service.clone(), signer);
+        rig.options.foresees = foresees;
+        rig.offer("app", "1", &image).await;
+        rig.hold("app", "1", &image).await;
+        if is_signed {
+            keys.attach("ours", &rig.target, "app", &image).await;
+        }
+        let mut wanted = keys.signed("ours", rig.wish("app:1", "app:1"));
+        wanted.signatures.sign.as_mut().unwrap().key = service.clone();
+        let item = rig.run_one(wanted).await;
+        assert_eq!((item.outcome, state(&item)), (Outcome::UpToDate, Some(expected)), "{item:?}");
+        let signatures = item.foreseen.map(|foreseen| foreseen.signatures);
+        // Where it turns out that none is by the key, `apply` may sign.
+        assert_eq!(signatures, foresees.then(|| vec![image.digest()]));
+        assert_eq!(rig.target.log().writes().len(), 0, "{}", rig.target.log());
+    }
+}
+
 /// An image whose signature cannot be made is not published; the next run completes it.
 #[tokio::test]
 async fn a_key_that_cannot_be_used_fails_what_needs_it() {
