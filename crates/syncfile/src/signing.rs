@@ -167,6 +167,11 @@ impl SyncFile {
         }
     }
 
+    /// Whether anything is to be signed, where flags and variables say this of it.
+    pub fn signs(&self, sign: Option<bool>) -> bool {
+        self.signings().any(|signing| signing.signs(sign))
+    }
+
     /// All keys that the files name, the same one as often as it is used.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
         let of_images = self.signings().flat_map(|signing| [&signing.key, &signing.defaults.key]);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use report::ExitStatus;
 use sync::Mode;
 
-use super::sync::target_login;
+use super::sync::{target_login, warn_of_idle};
 use crate::arguments::{CopyArguments, CopyingArguments};
 use crate::environment;
 use crate::error::CliError;
@@ -22,10 +22,14 @@ pub(crate) async fn execute(
     let mode = if dry_run { Mode::Plan } else { Mode::Sync };
     let CopyingArguments { referrers, signing, login, run } = &typed.copying;
     let settings = RunSettings::new(run, Some(referrers), None, context.environment)?;
-    let signing = SigningSettings::new(signing, context.environment)?.of_copy()?;
+    let signing = SigningSettings::new(signing, context.environment)?;
+    let signed = signing.of_copy()?;
+    if signed.is_none() {
+        warn_of_idle(&signing, "and a key with --kms-key", context);
+    }
     let show = Show::begin(&settings, context)?;
     let mut wanted = single(typed, context.environment)?;
-    wanted.signatures.sign = signing.map(|it| sign_with(it, &Logs::default())).transpose()?;
+    wanted.signatures.sign = signed.map(|it| sign_with(it, &Logs::default())).transpose()?;
     let wanted = vec![wanted];
     let login = target_login(login, context)?;
     let login_hosts = wiring::target_hosts(&wanted, &[]);

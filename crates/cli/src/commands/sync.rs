@@ -237,6 +237,9 @@ pub(crate) fn load(
     if !warnings.is_empty() {
         context.terminal.message(&format!("{}\n\n", warnings.join("\n\n")));
     }
+    if !loaded.sync_file.signs(signing.sign()) {
+        warn_of_idle(signing, "or write `sign: true` into the sync file", context);
+    }
     let has_runtime = context.environment.get(environment::CONTAINER_RUNTIME).is_some();
     if has_runtime && !loaded.sync_file.repositories.is_empty() {
         context.warn(
@@ -245,6 +248,17 @@ pub(crate) fn load(
         );
     }
     Ok(loaded)
+}
+
+/// Where nothing is signed: tells of flags that say how. `remedy` is what would help besides `--sign`.
+pub(crate) fn warn_of_idle(signing: &SigningSettings, remedy: &str, context: &Context<'_>) {
+    let idle = signing.typed_how();
+    if !idle.is_empty() {
+        let flags = idle.join(", ");
+        context.warn(&format!(
+            "nothing is signed, so this has no effect: {flags}; give --sign, {remedy}"
+        ));
+    }
 }
 
 /// What these files hold; `-` is standard input.

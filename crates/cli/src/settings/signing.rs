@@ -40,6 +40,8 @@ pub(crate) struct SigningSettings {
     log_key: Option<PathBuf>,
     /// Where cosign finds the log's key, if nothing else says it.
     log_key_of_cosign: Option<PathBuf>,
+    /// The flags that were typed and say how something is signed. A variable may be meant for another list.
+    typed_how: Vec<&'static str>,
 }
 
 /// A transparency log.
@@ -96,7 +98,18 @@ impl SigningSettings {
             log_key_of_cosign: environment
                 .get(environment::SIGSTORE_REKOR_PUBLIC_KEY)
                 .map(PathBuf::from),
+            typed_how: typed_how(typed),
         })
+    }
+
+    /// What flags and variables say about whether an image is signed that says nothing of it itself.
+    pub(crate) fn sign(&self) -> Option<bool> {
+        self.sign
+    }
+
+    /// The flags that were typed and say how something is signed.
+    pub(crate) fn typed_how(&self) -> &[&'static str] {
+        &self.typed_how
     }
 
     /// What `check` has to know of it.
@@ -144,6 +157,7 @@ impl SigningSettings {
             log_key_of_cosign: environment
                 .get(environment::SIGSTORE_REKOR_PUBLIC_KEY)
                 .map(PathBuf::from),
+            typed_how: Vec::new(),
         })
     }
 
@@ -208,6 +222,19 @@ impl SigningSettings {
         })?;
         Ok(Some(LogSettings { url: url.to_owned(), key: key.clone() }))
     }
+}
+
+fn typed_how(typed: &SigningArguments) -> Vec<&'static str> {
+    [
+        ("--signature-format", typed.signature_format.is_some()),
+        ("--sign-recursively", typed.sign_recursively == Some(true)),
+        ("--attest", typed.attest == Some(true)),
+        ("--rekor-url", typed.log.rekor_url.is_some()),
+        ("--rekor-key", typed.log.rekor_key.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(flag, says_how)| says_how.then_some(flag))
+    .collect()
 }
 
 fn word(format: SignatureFormat) -> &'static str {

@@ -102,3 +102,28 @@ async fn every_form_says_what_is_pending_and_then_what_has_changed() {
         assert_eq!(again.code, Some(0), "{left:?}: {again}");
     }
 }
+
+/// What says how something is signed is of no use where nothing is.
+#[tokio::test]
+async fn flags_about_signatures_that_change_nothing_are_told() {
+    let receiver = Receiver::start().await;
+    let (mut program, [_source, target]) = prepared(Left::Nothing, &receiver).await;
+    // It may be meant for another list.
+    program.variable("SYNCER_SIGNATURE_FORMAT", "bundle");
+    let warning = "warning: nothing is signed";
+    let silent = run(&program, "sync").await;
+    assert_eq!((silent.code, silent.stderr.contains(warning)), (Some(0), false), "{silent}");
+    let how = "--attest --signature-format bundle";
+    let told = run(&program, &format!("sync {how}")).await;
+    assert_eq!(told.code, Some(0), "{told}");
+    let names = format!("{warning}, so this has no effect: --signature-format, --attest");
+    assert!(told.stderr.contains(&names), "{told}");
+    let signed = run(&program, &format!("sync {how} --sign")).await;
+    assert_eq!((signed.code, signed.stderr.contains(warning)), (Some(0), false), "{signed}");
+    let copy = format!("copy {host}/app:1 {host}/app:2 {how}", host = target.host());
+    let copy = copy.split(' ').collect::<Vec<_>>();
+    let told = program.run(&copy).await;
+    assert!(told.stderr.contains(&names), "{told}");
+    let signed = program.run(&[&copy[..], &["-k", "mirror.key"]].concat()).await;
+    assert_eq!((signed.code, signed.stderr.contains(warning)), (Some(0), false), "{signed}");
+}
