@@ -32,7 +32,7 @@ impl Item {
     pub fn is_pending(&self) -> bool {
         match self.outcome {
             Outcome::WouldCopy | Outcome::WouldCreate | Outcome::WouldUpdate => true,
-            Outcome::UpToDate | Outcome::SourceMoved => {
+            Outcome::UpToDate | Outcome::SourceMoved | Outcome::SourceLost => {
                 self.has_signature(SignatureState::WouldSign) || self.late(LateState::WouldCopy) > 0
             }
             _ => false,
@@ -101,13 +101,19 @@ impl Signature {
     /// What became of it.
     pub(crate) fn in_words(&self) -> String {
         let key = &self.key;
+        let with = match self.statement {
+            Some(SignatureState::WouldSign | SignatureState::Signed) => {
+                ", with a statement about its mirroring"
+            }
+            _ => "",
+        };
         match self.state {
             SignatureState::Present => format!("signed by {key} already"),
             SignatureState::Unchecked => {
                 format!("may be signed by {key}: the plan does not ask the key service")
             }
-            SignatureState::WouldSign => format!("would be signed by {key}"),
-            SignatureState::Signed => format!("signed by {key}"),
+            SignatureState::WouldSign => format!("would be signed by {key}{with}"),
+            SignatureState::Signed => format!("signed by {key}{with}"),
             SignatureState::Missing => format!("not signed by {key}"),
         }
     }
@@ -153,6 +159,7 @@ mod tests {
         let signature = signature.map(|state| sync::SignatureReport {
             key: "awskms:///alias/mirror".parse().unwrap(),
             state,
+            statement: None,
         });
         sync::ItemReport { signature, late, ..sample::item("a:1", 1, outcome) }
     }
@@ -178,6 +185,7 @@ mod tests {
             (O::UpToDate, Some(S::WouldSign), None, "pending"),
             (O::UpToDate, Some(S::Signed), None, "changed"),
             (O::UpToDate, Some(S::Missing), None, ""),
+            (O::SourceLost, Some(S::WouldSign), None, "pending"),
             (O::SourceMoved, Some(S::WouldSign), None, "pending"),
             (O::SourceMoved, Some(S::Signed), None, "changed"),
             // What could not be foreseen is nothing that a sync is known to write.
