@@ -151,7 +151,7 @@ fn every_command_that_needs_nobody_else_works() {
                 let begins = |start: &&str| command.starts_with(*start);
                 let of_this = NOT_HERE.iter().filter(|(page, ..)| *page == name);
                 (is_of_a_cluster && IN_A_CLUSTER.iter().any(begins))
-                    || of_this.map(|(_, start, _)| start).any(|start| begins(start))
+                    || of_this.map(|(_, start, _)| start).any(begins)
             };
             reader.read(&page, &ANYWHERE, is_elsewhere);
             let text = std::fs::read_to_string(&page).unwrap();

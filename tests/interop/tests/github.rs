@@ -1,6 +1,6 @@
 //! What GitHub runs: the steps of the reusable workflow with the payload of each event, against real
 //! repositories of git and real registries; what actionlint, zizmor and shellcheck say of them.
-#![allow(clippy::unwrap_used, reason = "test code")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "test code")]
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
