@@ -7,7 +7,7 @@
 use std::fmt;
 
 use http::HeaderMap;
-use oci::{Host, RegistryKind};
+use oci::{EcrRegistry, Host, RegistryKind};
 
 use crate::auth::Challenge;
 
@@ -15,7 +15,8 @@ use crate::auth::Challenge;
 #[derive(Debug)]
 pub(crate) struct Profile {
     pub(crate) kind: RegistryKind,
-    /// The hosts of this kind; `*` stands for any text without a slash.
+    /// The hosts of this kind; `*` stands for any text without a slash. Those of ECR are known to
+    /// [`EcrRegistry::of_host`].
     hosts: &'static [&'static str],
     /// What in an answer only this kind says; one of these is enough.
     signs: &'static [Sign],
@@ -107,7 +108,6 @@ const PROFILES: [Profile; 15] = [
     // later (project-zot/zot#4378).
     Profile {
         kind: RegistryKind::Ecr,
-        hosts: &["*.dkr.ecr.*.amazonaws.com", "*.dkr.ecr.*.amazonaws.com.cn", "*.dkr-ecr.*.on.aws"],
         chunks: false,
         mounts_named_only: true,
         children_come_late: true,
@@ -253,6 +253,9 @@ impl Profile {
     /// The profile of a registry, as far as its name tells.
     pub(crate) fn of(host: &Host) -> &'static Self {
         let name = host.name();
+        if name.parse().is_ok_and(|name| EcrRegistry::of_host(&name).is_some()) {
+            return Self::of_kind(RegistryKind::Ecr);
+        }
         let is_this = |profile: &&Self| profile.hosts.iter().any(|hosts| matches(hosts, name));
         PROFILES.iter().find(is_this).unwrap_or(&OTHER)
     }
@@ -327,7 +330,12 @@ mod tests {
             ("123456789012.dkr.ecr.eu-central-1.amazonaws.com", K::Ecr),
             ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", K::Ecr),
             ("123456789012.dkr-ecr.eu-central-1.on.aws", K::Ecr),
-            ("1.dkr.ecr.x.amazonaws.com.evil.example", K::Generic),
+            ("123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com", K::Ecr),
+            ("123456789012.dkr-ecr-fips.us-gov-east-1.on.aws", K::Ecr),
+            ("123456789012.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn", K::Ecr),
+            ("123456789012.dkr.ecr.us-iso-east-1.c2s.ic.gov", K::Ecr),
+            ("123456789012.dkr.ecr.eu-central-1.amazonaws.com:443", K::Ecr),
+            ("123456789012.dkr.ecr.eu-central-1.amazonaws.com.evil.example", K::Generic),
             ("public.ecr.aws", K::EcrPublic),
             ("europe-docker.pkg.dev", K::Google),
             ("eu.gcr.io", K::Google),
