@@ -111,6 +111,12 @@ mod tests {
         let file = tempfile::tempdir().unwrap();
         let path = file.path().join("images.yaml");
         std::fs::write(&path, &converted.text).unwrap();
+        let defaults = crate::Defaults {
+            target_repo_prefixes: vec!["mirror.example.com/".to_owned()],
+            ..crate::Defaults::default()
+        };
+        let loaded = crate::load(&[path.into()], &defaults);
+        assert!(loaded.is_ok(), "{:?}", loaded.err());
         let notes: Vec<String> = converted.notes.iter().map(|note| format!("# {note}\n")).collect();
         format!("{}{}", converted.text, notes.concat())
     }
@@ -123,11 +129,32 @@ creds:
 - registry: registry.example.com
   user: robot
   pass: '{{file "/run/secrets/password"}}'
+  regcert: '{{ file "/etc/ssl/registry.pem" }}'
+- { registry: "registry:5000", tls: disabled, reqPerSec: 100 }
+- registry: docker.io
+  tls: enabled
+  mirrors: [mirror.example.com]
+- { registry: self.example.com, tls: insecure, hostname: other.example.com, regcert: "-----BEGIN", repoAuth: true }
+- { registry: '{{env "REGISTRY"}}', tls: disabled }
 defaults:
   parallel: 2
+  interval: 60m
+  backup: "bkup-{{.Ref.Tag}}"
+  ratelimit: { min: 100, retry: 15m }
+  referrers: true
+  digestTags: false
+  includeExternal: false
+  userAgent: ours
 sync:
 - { source: busybox:1.37, target: "registry.example.com/library/busybox:1.37", type: image }
 - { source: alpine, target: registry.example.com/alpine, type: image, platform: linux/amd64 }
+- { source: "alpine:3", target: registry.example.com/arm, type: image, platform: linux/arm64 }
+- source: debian
+  target: registry.example.com/debian
+  type: repository
+  tagSets:
+  - { allow: [latest] }
+  - { semverRange: [">=12"], allow: ['\d+'] }
 - source: alpine
   target: registry.example.com/library/alpine
   type: repository
@@ -155,6 +182,7 @@ registry.example.com:
     postgres: ">= 15"
   credentials: { username: john, password: this is a secret }
   tls-verify: false
+  cert-dir: /etc/containers/certs.d
 quay.io:
   tls-verify: true
   images:

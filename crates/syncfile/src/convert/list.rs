@@ -1,6 +1,9 @@
 //! [`List`]: a sync file that is being written.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+
+use oci::Host;
 
 use super::Converted;
 
@@ -8,6 +11,8 @@ use super::Converted;
 #[derive(Debug, Default)]
 pub(super) struct List {
     text: String,
+    /// The entries of `registries`, each as keys and values.
+    registries: BTreeMap<Host, BTreeMap<&'static str, String>>,
     notes: Vec<String>,
 }
 
@@ -19,13 +24,32 @@ pub(super) struct Entry<'a> {
     pub(super) tag: Option<&'a str>,
     /// Lines of `tags`, key and value.
     pub(super) rules: Vec<(&'static str, Vec<String>)>,
-    pub(super) platforms: Vec<&'a str>,
+    pub(super) extent: Extent<'a>,
+}
+
+/// How much of the source is wanted.
+#[derive(Debug, Default)]
+pub(super) enum Extent<'a> {
+    #[default]
+    Whole,
+    Platforms(Vec<&'a str>),
+    Amd64Only,
 }
 
 impl List {
     /// What is not said in the list.
     pub(super) fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
+    }
+
+    /// A registry that is spoken to in plain http.
+    pub(super) fn insecure(&mut self, host: Host) {
+        self.registries.entry(host).or_default().insert("insecure", "true".to_owned());
+    }
+
+    /// A file of certificates that are trusted for a registry.
+    pub(super) fn ca(&mut self, host: Host, file: &str) {
+        self.registries.entry(host).or_default().insert("ca", quoted(file));
     }
 
     pub(super) fn push(&mut self, entry: &Entry<'_>) {
@@ -43,16 +67,31 @@ impl List {
                 let _ = writeln!(text, "    {key}: {}", one_or_list(values));
             }
         }
-        if !entry.platforms.is_empty() {
-            let _ = writeln!(text, "  platforms: {}", one_or_list(&entry.platforms));
+        match &entry.extent {
+            Extent::Platforms(platforms) if !platforms.is_empty() => {
+                let _ = writeln!(text, "  platforms: {}", one_or_list(platforms));
+            }
+            Extent::Amd64Only => text.push_str("  amd64Only: true\n"),
+            Extent::Whole | Extent::Platforms(_) => {}
         }
     }
 
     pub(super) fn end(self) -> Converted {
-        let text = match self.text.is_empty() {
-            true => "images: []\n".to_owned(),
-            false => format!("images:\n{}", self.text),
-        };
+        let mut text = String::new();
+        for (number, (host, settings)) in self.registries.iter().enumerate() {
+            if number == 0 {
+                text.push_str("registries:\n");
+            }
+            let settings: Vec<String> =
+                settings.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+            let _ = writeln!(text, "  {}: {{ {} }}", quoted(host.as_str()), settings.join(", "));
+        }
+        match self.text.is_empty() {
+            true => text.push_str("images: []\n"),
+            false => {
+                let _ = write!(text, "images:\n{}", self.text);
+            }
+        }
         Converted { text, notes: self.notes }
     }
 }

@@ -24,10 +24,19 @@ pub(super) fn convert(root: &Node) -> Result<Converted, ConvertError> {
                     "{host}: `tls-verify: false`; give its authority as `ca`, or `insecure: true` for plain http"
                 )),
                 "credentials" => list.note(format!("{host}: its login; docker config has it, or `registries`")),
+                "cert-dir" => list.note(format!(
+                    "{host}: `cert-dir`; give its `.crt` as `ca`, `.cert` and `.key` as `clientCertificate`, \
+                     under `registries`"
+                )),
                 other => list.note(format!("{host}: `{other}`")),
             }
         }
     }
+    // An option of the command, of which the file does not tell.
+    list.note(
+        "whether `--all` was given; without it one platform's image was copied, and the index that is copied \
+         here is drift beside it; `amd64Only: true` is such an image",
+    );
     Ok(list.end())
 }
 
