@@ -271,7 +271,7 @@ fn clock_ahead(headers: &HeaderMap, now: Timestamp) -> Option<SignedDuration> {
 
 /// Asks `/v2/` again, this time as who we are.
 async fn log_in(endpoint: &Arc<Endpoint>) -> LoginFacts {
-    let access = Access { repository: None, scopes: Scopes::parse("") };
+    let access = Access { repository: None, scopes: Scopes::parse(""), once: false };
     let asked = async {
         let url = endpoint.url("v2/").await?;
         endpoint.call(&Request::new(Method::GET, url, access), BODY_LIMIT).await

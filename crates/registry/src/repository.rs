@@ -54,7 +54,7 @@ impl RepositoryClient {
     }
 
     pub(crate) fn access(&self, scopes: Scopes) -> Access {
-        Access { repository: Some(self.repository.clone()), scopes }
+        Access { repository: Some(self.repository.clone()), scopes, once: self.is_mirror }
     }
 
     pub(crate) fn pull(&self) -> Access {

@@ -37,6 +37,8 @@ pub(crate) struct Access {
     /// Whose credential is used; the registry's own where none is named.
     pub(crate) repository: Option<Repository>,
     pub(crate) scopes: Scopes,
+    /// Whether a token server that fails is asked no second time, as others are there instead.
+    pub(crate) once: bool,
 }
 
 /// Who we are at one registry.
@@ -203,12 +205,12 @@ impl Auth {
             return Ok(Shown::Token { token, fresh: false });
         }
         let auth = Arc::clone(self);
-        let (repository, wanted) = (access.repository.clone(), scopes.clone());
+        let wanted = access.clone();
         let serves = |(other, wider): &(Issuer, Scopes)| *other == issuer && wider.cover(scopes);
         let start = move || {
             async move {
                 let service = service.as_deref();
-                let token = auth.fetch(&realm, service, peer, &wanted, repository.as_ref()).await?;
+                let token = auth.fetch(&realm, service, peer, &wanted).await?;
                 let token = Arc::new(token);
                 auth.tokens.keep(&token);
                 Ok(token)
@@ -224,14 +226,16 @@ impl Auth {
         realm: &Url,
         service: Option<&str>,
         peer: Peer,
-        scopes: &Scopes,
-        repository: Option<&Repository>,
+        access: &Access,
     ) -> Result<Token, Failure> {
-        let (transport, idle) = (&self.transport, self.idle);
+        let Access { repository, scopes, once } = access;
+        let (transport, idle, repository) = (&self.transport, self.idle, repository.as_ref());
+        let attempts = if *once { 1 } else { self.patience.attempts };
+        let patience = Patience { attempts, ..self.patience };
         let request = &TokenRequest { transport, peer, realm, service, scopes, idle };
         let credential = &self.credentials.get(repository).await?;
         let ask = |_| request.send(credential);
-        let failure = match retry(&self.patience, Wait::Here, ask).await {
+        let failure = match retry(&patience, Wait::Here, ask).await {
             Err(failure) if token::is_refusal(&failure) => failure,
             result => return result,
         };
@@ -239,7 +243,7 @@ impl Auth {
             return Err(self.refused(failure, credential));
         };
         let ask = |_| request.send(renewed);
-        let result = retry(&self.patience, Wait::Here, ask).await;
+        let result = retry(&patience, Wait::Here, ask).await;
         result.map_err(|failure| self.refused(failure, renewed))
     }
 

@@ -165,12 +165,25 @@ async fn a_mirror_below_a_path_is_read_by_its_own_name_and_passed_over_where_it_
     let root = image::single(1).root;
     assert_eq!(a.resolve(&by_tag("1")).await.unwrap(), Some(root.clone()));
     assert!(own.log().requests().is_empty(), "{}", own.log());
-    for status in [401, 403, 404, 500] {
+    let layer = image::single(1).layers()[0].clone();
+    for status in [401, 403, 404, 500, 503] {
         own.log().clear();
         mirror.clear_faults();
         mirror.inject(Fault::status(status).on("*", path::MANIFESTS));
         assert_eq!(a.resolve(&by_tag("1")).await.unwrap(), Some(root.clone()), "{status}");
         assert!(!own.log().requests().is_empty(), "{status}");
+        mirror.clear_faults();
+        mirror.inject(Fault::status(status).on("GET", path::BLOBS));
+        content(a.read_blob(&layer.digest, Some(layer.size)).await.unwrap()).await.unwrap();
+        assert_eq!(own.log().count("GET", path::BLOBS), 1, "{status}");
+        // Its token server; a client that has no token yet.
+        mirror.clear_faults();
+        let fault = mirror.inject(Fault::status(status).on("*", "/token"));
+        let fresh = asked(Known::user("secret"));
+        assert_eq!(fresh.resolve(&by_tag("1")).await.unwrap(), Some(root.clone()), "{status}");
+        // A 403 may be an expired credential's, which is looked up anew once.
+        let times = if status == 403 { 2 } else { 1 };
+        assert_eq!(fault.hits(), times, "{status}: a registry is waited for, not its mirror");
     }
     let nobody = asked(Known::nobody());
     assert_eq!(nobody.resolve(&by_tag("1")).await.unwrap(), Some(root));
