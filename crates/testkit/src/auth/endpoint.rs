@@ -46,6 +46,7 @@ async fn token(State(authority): State<Authority>, request: Request) -> Response
 }
 
 /// Azure's exchange of one of its tokens for one of the registry's.
+/// <https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md>
 async fn exchange(State(authority): State<Authority>, form: axum::body::Bytes) -> Response {
     let fields = fields(&form);
     let known = authority.bearer().and_then(|bearer| {

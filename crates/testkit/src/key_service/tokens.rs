@@ -70,6 +70,7 @@ async fn google_token(account: Option<Arc<Pair>>, body: Bytes) -> Response {
     token(refreshed || exchanged || signed, &json!(3600))
 }
 
+/// <https://cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/generateAccessToken>
 async fn impersonate(headers: HeaderMap, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let own = format!("Bearer {}", KeyService::TOKEN);
@@ -90,10 +91,12 @@ async fn subject(headers: HeaderMap) -> Response {
     answer::json(status, json!({ "value": KeyService::SECRET }).to_string())
 }
 
+/// <https://cloud.google.com/compute/docs/access/authenticate-workloads>
 async fn google_machine(headers: HeaderMap) -> Response {
     token(headers.get("metadata-flavor").is_some_and(|value| value == "Google"), &json!(3600))
 }
 
+/// <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>
 async fn azure_token(Path(tenant): Path<String>, body: Bytes) -> Response {
     let form = pairs(&body);
     let is = |name: &str, value: &str| form.get(name).is_some_and(|found| found == value);
@@ -107,12 +110,14 @@ async fn azure_token(Path(tenant): Path<String>, body: Bytes) -> Response {
     token(is_client && is_right, &json!(3600))
 }
 
+/// <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token>
 async fn azure_machine(uri: Uri, headers: HeaderMap) -> Response {
     let is_asked_right = headers.get("metadata").is_some_and(|value| value == "true");
     // The metadata service says numbers in texts.
     token(is_asked_right && is_asked_for(&uri, "2018-02-01"), &json!("3600"))
 }
 
+/// <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>
 async fn app_service(uri: Uri, headers: HeaderMap) -> Response {
     let is_asked_right =
         headers.get("x-identity-header").is_some_and(|value| *value == KeyService::SECRET);
