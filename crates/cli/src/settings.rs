@@ -11,7 +11,7 @@ mod signing;
 mod watch;
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use oci::{Extent, Platform, Platforms};
@@ -101,10 +101,18 @@ pub(crate) struct RunSettings {
     pub(crate) telemetry: telemetry::Settings,
 }
 
+/// Where ecr-sync's lists are if nobody says otherwise.
+const ECR_SYNC_FOLDER: &str = "./repositories";
+
 impl ListSettings {
     pub(crate) fn new(typed: &ListArguments, environment: &Environment) -> Result<Self, CliError> {
         let mut files = files(&typed.images_file, environment);
         files.extend(named(&typed.config, environment, environment::CONFIG));
+        let is_for_ecr = typed.ecr.repositories.ecr_account_id.is_some()
+            || environment.os_text(environment::ECR_ACCOUNT_ID).is_some();
+        if files.is_empty() && is_for_ecr && Path::new(ECR_SYNC_FOLDER).is_dir() {
+            files.push(ECR_SYNC_FOLDER.into());
+        }
         if files.is_empty() {
             return Err(CliError::usage("no sync file was given")
                 .hint("name one with -i/--images-file or the variable SYNCER_IMAGES_FILE")

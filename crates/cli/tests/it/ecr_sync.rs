@@ -116,3 +116,27 @@ async fn without_credentials_of_aws_nothing_is_pushed() {
     }
     assert_eq!(registry.log().writes().len(), 0, "{}", registry.log());
 }
+
+/// `python -m src.main` with the two variables that ecr-sync cannot do without.
+#[tokio::test]
+async fn the_folder_of_ecr_sync_is_taken_where_there_is_an_account() {
+    let mut program = Program::new();
+    program.variable("ECR_REGION", "us-east-1").variable("AWS_EC2_METADATA_DISABLED", "true");
+    program.file("repositories/app.yaml", "- name: app\n").file("images.yaml", "images: []\n");
+    let nothing = async |program: &Program, why: &str| {
+        let done = program.run(&[]).await;
+        assert_eq!(done.code, Some(2), "{why}: {done}");
+        assert!(done.stderr.contains("no sync file was given"), "{why}: {done}");
+    };
+    nothing(&program, "no account").await;
+    program.variable("ECR_ACCOUNT_ID", "123456789012");
+    let taken = async |program: &Program, arguments: &[&str]| {
+        let done = program.run(&[arguments, &["--output=json"]].concat()).await;
+        done.to_string().contains("123456789012.dkr.ecr.us-east-1.amazonaws.com/app")
+    };
+    assert!(taken(&program, &[]).await);
+    assert!(taken(&program, &["plan"]).await);
+    assert!(!taken(&program, &["-i", "images.yaml"]).await);
+    std::fs::remove_dir_all(program.folder().join("repositories")).unwrap();
+    nothing(&program, "no folder").await;
+}
