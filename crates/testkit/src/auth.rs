@@ -70,6 +70,8 @@ pub struct Bearer {
     pub first_scope_only: bool,
     /// The `service` of the challenge.
     pub service: String,
+    /// The `scope` of every challenge, where it is not what the refused request needs.
+    pub scope: Option<String>,
     /// Tokens that are good for everything without having been issued: what a user was given out
     /// of band.
     pub preissued: Vec<String>,
@@ -93,6 +95,7 @@ impl Default for Bearer {
             post: true,
             first_scope_only: false,
             service: "testkit".to_owned(),
+            scope: None,
             preissued: Vec::new(),
             exchanged: None,
         }

@@ -2,7 +2,9 @@
 //! behind a cloud's host name is one on this machine (`endpoint`).
 
 use serde_json::json;
-use testkit::{Auth, Bearer, Fault, KeyService, KeyType, Realm, Registry, User, image, path};
+use testkit::{
+    Auth, Bearer, Fault, KeyService, KeyType, Realm, Registry, TokenField, User, image, path,
+};
 
 use crate::program::{Done, Program, add, held};
 
@@ -309,14 +311,47 @@ async fn docker_hub_is_read_through_the_proxy_of_a_group_of_gitlab() {
     proxy.log().clear();
     run(&format!("{}/team/app:1", other.host()), "", 0).await;
     assert!(proxy.log().requests().is_empty(), "only Docker Hub's: {}", proxy.log());
-    for status in [401, 404, 503] {
-        proxy.clear_faults();
-        proxy.inject(Fault::status(status).on("*", path::MANIFESTS));
-        assert!(run("nginx:1", "true", 0).await > 0, "{status}");
+    // A manifest, a blob after a good manifest, and a token: none of them has to be had there.
+    for path in [path::MANIFESTS, path::BLOBS, "/token"] {
+        for status in [401, 404, 503] {
+            proxy.clear_faults();
+            let fault = proxy.inject(Fault::status(status).on("*", path));
+            assert!(run("nginx:1", "true", 0).await > 0, "{path}: {status}");
+            assert!(fault.hits() > 0, "{path}: {status}: {}", proxy.log());
+        }
     }
     // What a proxy gives is checked against its digest.
     proxy.clear_faults();
     let wrong = proxy.inject(Fault::flip_byte(0).on("GET", path::BLOBS));
     run("nginx:1", "", 1).await;
     assert!(wrong.hits() > 0);
+}
+
+/// ECR Public's challenge is `Bearer realm="https://public.ecr.aws/token/",service="public.ecr.aws",scope="aws"`,
+/// whose scope is no resource. Everybody gets a token for the repository all the same, as `{"token": …}`
+/// (<https://github.com/distribution/distribution/issues/3842>, <https://github.com/appgate/sdpctl/pull/404>).
+#[tokio::test]
+async fn ecr_public_is_read_by_a_token_for_everybody() {
+    let bearer = Bearer {
+        anonymous_pull: vec!["*".to_owned()],
+        path: "/token/".to_owned(),
+        realm: Realm::Exactly("http://public.ecr.aws/token/".to_owned()),
+        service: "public.ecr.aws".to_owned(),
+        scope: Some("aws".to_owned()),
+        field: TokenField::Token,
+        tells_lifetime: false,
+        post: false,
+        ..Bearer::default()
+    };
+    let public = Registry::builder().auth(Auth::Bearer(bearer)).start().await;
+    let image = image::index(1);
+    add(&public, "team/app", "1", &image).await;
+    let program = Program::new();
+    expect_copy(&program, "public.ecr.aws", &public, "").await;
+    let asked = public.log().matching("GET", "/token/");
+    assert_eq!(asked.len(), 1, "{}", public.log());
+    let query = asked[0].query.as_deref();
+    assert_eq!(query, Some("service=public.ecr.aws&scope=repository%3Ateam%2Fapp%3Apull"));
+    assert_eq!(asked[0].authorization, None);
+    assert_eq!(public.log().count("GET", path::BLOBS), image.blobs.len(), "{}", public.log());
 }

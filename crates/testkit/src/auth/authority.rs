@@ -162,9 +162,12 @@ impl Authority {
     fn challenge(&self, request: &Parts, bearer: &Bearer, refusal: &Refusal) -> String {
         let mut challenge =
             format!("Bearer realm=\"{}\",service=\"{}\"", self.shared.realm, bearer.service);
-        let scopes: Vec<_> = scope::needed(request).iter().map(Scope::to_string).collect();
-        if !scopes.is_empty() {
-            challenge += &format!(",scope=\"{}\"", scopes.join(" "));
+        let needed = || {
+            let scopes: Vec<_> = scope::needed(request).iter().map(Scope::to_string).collect();
+            (!scopes.is_empty()).then(|| scopes.join(" "))
+        };
+        if let Some(scope) = bearer.scope.clone().or_else(needed) {
+            challenge += &format!(",scope=\"{scope}\"");
         }
         let had_token = request.headers.contains_key(AUTHORIZATION);
         challenge += match refusal {
