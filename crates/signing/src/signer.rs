@@ -22,6 +22,7 @@ pub struct Signer {
     reference: KeyReference,
     settings: SignerSettings,
     key: Once<Arc<Key>>,
+    earlier: Once<Arc<[PublicKey]>>,
 }
 
 /// What a [`Signer`] goes by, beside its reference.
@@ -85,7 +86,7 @@ impl SignerSettings {
 impl Signer {
     /// Opens nothing yet: the key is read, or the key service asked, when first needed.
     pub fn new(reference: KeyReference, settings: SignerSettings) -> Self {
-        Self { reference, settings, key: Once::default() }
+        Self { reference, settings, key: Once::default(), earlier: Once::default() }
     }
 
     /// Where the key is.
@@ -99,6 +100,18 @@ impl Signer {
     /// The key cannot be had.
     pub async fn public_key(&self) -> Result<Arc<PublicKey>, SigningError> {
         Ok(Arc::clone(&self.key().await?.public))
+    }
+
+    /// The public keys that the same key had before it was rotated, as far as its service tells them:
+    /// Vault's and Google's do. None where it does not, or where we may not ask.
+    ///
+    /// # Errors
+    /// The key cannot be had, or the service does not answer.
+    pub async fn earlier_public_keys(&self) -> Result<Arc<[PublicKey]>, SigningError> {
+        let key = self.key().await?;
+        let Holder::Service(held) = &key.holder else { return Ok(Arc::default()) };
+        let earlier = async { held.service.earlier(&held.key).await.map(Arc::from) };
+        self.earlier.get(Box::pin(earlier)).await
     }
 
     /// What it signs with.

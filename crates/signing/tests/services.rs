@@ -109,6 +109,38 @@ async fn google_signs_with_the_newest_version_that_is_enabled() {
     assert!(error.to_string().contains("is not enabled"), "{error}");
 }
 
+/// They are asked for only where somebody wants them, and that they may not be had is no failure.
+#[tokio::test]
+async fn google_tells_the_enabled_versions_before_the_one_that_signs() {
+    let service = KeyService::default()
+        .key("key", KeyType::P256)
+        .disabled("key", KeyType::P256)
+        .key("key", KeyType::P384)
+        .key("key", KeyType::P256);
+    let server = Registry::builder().serve(service.google()).start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let user = google_user(folder.path(), &server);
+    let url = server.url();
+    let variables =
+        [(GOOGLE_SERVER, url.as_str()), ("GOOGLE_APPLICATION_CREDENTIALS", user.as_str())];
+    let public = |version| PublicKey::from_pem(&service.public_pem("key", version)).unwrap();
+    let newest = signer(&google_key("key"), &variables);
+    newest.public_key().await.unwrap();
+    server.log().clear();
+    for _ in 0..2 {
+        assert_eq!(newest.earlier_public_keys().await.unwrap()[..], [public(1), public(3)]);
+    }
+    // Three enabled versions, a page each, and two keys.
+    assert_eq!(server.log().count("GET", "/v1/**"), 3 + 2, "{}", server.log());
+
+    let third = signer(&format!("{}/versions/3", google_key("key")), &variables);
+    assert_eq!(third.earlier_public_keys().await.unwrap()[..], [public(1)]);
+    let unlisted = server.inject(Fault::status(403).on("GET", "/v1/**/cryptoKeyVersions"));
+    let third = signer(&format!("{}/versions/3", google_key("key")), &variables);
+    assert_eq!(third.earlier_public_keys().await.unwrap()[..], []);
+    assert_eq!(unlisted.hits(), 1);
+}
+
 #[tokio::test]
 async fn google_is_shown_every_kind_of_credentials() {
     let mut service = KeyService::default().key("key", KeyType::P256);

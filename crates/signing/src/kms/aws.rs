@@ -39,7 +39,8 @@ impl Aws {
         }
         let der = answer.public_key().map(Blob::as_ref).unwrap_or_default();
         let algorithms = answer.signing_algorithms().iter().filter_map(algorithm).collect();
-        Ok(ServiceKey { public: PublicKey::from_der(der)?, algorithms, version: String::new() })
+        let public = PublicKey::from_der(der)?;
+        Ok(ServiceKey { public, algorithms, version: String::new(), earlier: Vec::new() })
     }
 
     pub(crate) async fn sign(

@@ -120,7 +120,7 @@ impl Azure {
             return Err(invalid("Azure Key Vault gave another key than was asked for"));
         }
         let (public, algorithms) = public_key(&answer.key)?;
-        Ok(ServiceKey { public, algorithms, version: version.to_owned() })
+        Ok(ServiceKey { public, algorithms, version: version.to_owned(), earlier: Vec::new() })
     }
 
     pub(crate) async fn sign(

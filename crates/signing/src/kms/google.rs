@@ -98,6 +98,37 @@ impl Google {
             Some(version) => format!("{}/cryptoKeyVersions/{version}", self.key),
             None => self.newest_version().await?,
         };
+        let (public, algorithm) = self.public_key(&version).await?;
+        Ok(ServiceKey { public, algorithms: vec![algorithm], version, earlier: Vec::new() })
+    }
+
+    /// The public keys of the enabled versions before that one. A version that was disabled has none that
+    /// Google gives, and who may not list them knows of none.
+    pub(crate) async fn earlier(&self, key: &ServiceKey) -> Result<Vec<PublicKey>, SigningError> {
+        let passed = |error: SigningError| match error.kind() {
+            SigningErrorKind::Unreachable => Err(error),
+            kind => {
+                tracing::debug!(target: "signing", key = %self.key, ?kind, "no earlier version: {error}");
+                Ok(())
+            }
+        };
+        let versions = match self.enabled_versions().await {
+            Ok(versions) => versions,
+            Err(error) => return passed(error).map(|()| Vec::new()),
+        };
+        let today = number(&key.version);
+        let mut earlier = Vec::new();
+        for (_, version) in versions.iter().filter(|(number, _)| Some(*number) < today) {
+            match self.public_key(version).await {
+                Ok((public, _)) => earlier.push(public),
+                Err(error) => passed(error)?,
+            }
+        }
+        Ok(earlier)
+    }
+
+    /// What a version verifies with.
+    async fn public_key(&self, version: &str) -> Result<(PublicKey, Algorithm), SigningError> {
         let request = self.http.get(self.url(&format!("{version}/publicKey"))?);
         let what = format!("when asked for the public key of `{version}`");
         let answer: KeyAnswer = self.send(request, &what).await.map_err(|error| {
@@ -115,8 +146,7 @@ impl Google {
             unsupported(format!("Google's key `{version}` is for {algorithm}"))
                 .with_hint("take a key for EC_SIGN_P256_SHA256, or another that cosign verifies")
         })?;
-        let public = PublicKey::from_pem(&answer.pem)?;
-        Ok(ServiceKey { public, algorithms: vec![algorithm], version })
+        Ok((PublicKey::from_pem(&answer.pem)?, algorithm))
     }
 
     pub(crate) async fn sign(
@@ -165,9 +195,18 @@ impl Google {
 
     /// The enabled version with the greatest number, as cosign takes it.
     async fn newest_version(&self) -> Result<String, SigningError> {
+        let newest = self.enabled_versions().await?.into_iter().max();
+        newest.map(|(_, name)| name).ok_or_else(|| {
+            let message = format!("Google's key `{}` has no version that is enabled", self.key);
+            SigningError::new(SigningErrorKind::NotFound, message)
+        })
+    }
+
+    /// The versions that are enabled, by their numbers and names.
+    async fn enabled_versions(&self) -> Result<Vec<(u64, String)>, SigningError> {
         const MOST_PAGES: usize = 100;
         let what = format!("when asked for the versions of `{}`", self.key);
-        let mut newest: Option<(u64, String)> = None;
+        let mut versions = Vec::new();
         let mut page = String::new();
         for _ in 0..MOST_PAGES {
             let mut url = self.url(&format!("{}/cryptoKeyVersions", self.key))?;
@@ -179,19 +218,14 @@ impl Google {
                 hinted(error, "cloudkms.cryptoKeyVersions.list", "roles/cloudkms.viewer")
             })?;
             let enabled = answer.crypto_key_versions.into_iter().filter(Version::is_enabled);
-            newest = newest
-                .into_iter()
-                .chain(enabled.filter_map(|version| Some((version.number()?, version.name))))
-                .max();
+            versions
+                .extend(enabled.filter_map(|version| Some((number(&version.name)?, version.name))));
             page = answer.next_page_token;
             if page.is_empty() {
                 break;
             }
         }
-        newest.map(|(_, name)| name).ok_or_else(|| {
-            let message = format!("Google's key `{}` has no version that is enabled", self.key);
-            SigningError::new(SigningErrorKind::NotFound, message)
-        })
+        Ok(versions)
     }
 
     fn url(&self, path: &str) -> Result<Url, SigningError> {
@@ -218,10 +252,11 @@ impl Version {
     fn is_enabled(&self) -> bool {
         self.state == "ENABLED"
     }
+}
 
-    fn number(&self) -> Option<u64> {
-        self.name.rsplit('/').next()?.parse().ok()
-    }
+/// The number at the end of a version's name.
+fn number(version: &str) -> Option<u64> {
+    version.rsplit('/').next()?.parse().ok()
 }
 
 /// <https://cloud.google.com/kms/docs/reference/rest/v1/CryptoKeyVersionAlgorithm>

@@ -31,6 +31,8 @@ pub(crate) struct ServiceKey {
     pub(crate) algorithms: Vec<Algorithm>,
     /// Which version that is, in the service's own words: signatures are asked of the same one.
     version: String,
+    /// The public keys of the versions before it, where the same answer has them.
+    earlier: Vec<PublicKey>,
 }
 
 impl Service {
@@ -63,6 +65,16 @@ impl Service {
             Self::Google(google) => google.key().await,
             Self::Azure(azure) => azure.key().await,
             Self::Vault(vault) => vault.key().await,
+        }
+    }
+
+    /// The public keys of the key's earlier versions, as far as the service tells them. That it may not
+    /// tell is no failure.
+    pub(crate) async fn earlier(&self, key: &ServiceKey) -> Result<Vec<PublicKey>, SigningError> {
+        match self {
+            Self::Google(google) => google.earlier(key).await,
+            Self::Vault(_) => Ok(key.earlier.clone()),
+            Self::Aws(_) | Self::Azure(_) => Ok(Vec::new()),
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! <https://developer.hashicorp.com/vault/api-docs/secret/transit>, and as sigstore uses it
 //! (sigstore/sigstore `pkg/signature/kms/hashivault/client.go`): the same variables, the newest
-//! version of the key, PKCS#1 v1.5 for RSA.
+//! version of the key, PKCS#1 v1.5 for RSA. The answer that has its public key has those of the
+//! versions before it as well, down to `min_decryption_version`.
 
 use std::collections::BTreeMap;
 
@@ -91,8 +92,12 @@ impl Vault {
             .with_hint("make one: `vault write transit/keys/NAME type=ecdsa-p256`")
         })?;
         let public = public_key(public)?;
+        let is_earlier = |version: &str| version.parse::<u64>().is_ok_and(|it| it < latest_version);
+        let earlier = keys.iter().filter(|(version, _)| is_earlier(version));
+        let earlier = earlier.filter_map(|(_, version)| version.get("public_key")?.as_str());
         Ok(ServiceKey {
             algorithms: public.algorithms().to_vec(),
+            earlier: earlier.filter_map(|text| public_key(text).ok()).collect(),
             public,
             version: latest_version.to_string(),
         })
