@@ -114,6 +114,7 @@ impl<'a> Audit<'a> {
         let asked = WantedSignatures {
             sign: self.settings.key.clone().map(|key| SignWith {
                 key,
+                former: Vec::new(),
                 format: SignatureFormat::Legacy,
                 recursively: false,
                 attest: false,

@@ -36,6 +36,7 @@ pub(crate) const TARGET_REPO_AUTH_KEY: Variable =
     variable("target-repo-auth-key", "SYNCER_TARGET_REPO_AUTH_KEY");
 pub(crate) const ACCESS_TOKEN: Variable = variable("access-token", "SYNCER_ACCESS_TOKEN");
 pub(crate) const KMS_KEY: Variable = variable("kms-key", "SYNCER_KMS_KEY");
+pub(crate) const FORMER_KEY: Variable = variable("former-key", "SYNCER_FORMER_KEY");
 pub(crate) const SIGN: Variable = variable("sign", "SYNCER_SIGN");
 pub(crate) const SIGNATURE_FORMAT: Variable =
     variable("signature-format", "SYNCER_SIGNATURE_FORMAT");
@@ -137,6 +138,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
     TARGET_REPO_AUTH_KEY,
     ACCESS_TOKEN,
     KMS_KEY,
+    FORMER_KEY,
     SIGN,
     SIGNATURE_FORMAT,
     SIGN_RECURSIVELY,

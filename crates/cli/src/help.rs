@@ -47,12 +47,20 @@ fn with_variables(command: Command) -> Command {
 
 /// What flags mean to the commands that sign without a sync file: each flag, its help, and what the long help
 /// has besides.
-const WITHOUT_FILE: [(&str, &str, Option<&str>); 7] = [
+const WITHOUT_FILE: [(&str, &str, Option<&str>); 8] = [
     (
         "kms-key",
         "Sign with this key: `awskms://…`, `gcpkms://…`, `azurekms://…`, `hashivault://…`, `env://NAME`, \
          or a file",
         Some("Keys are named as cosign does it. `copy` signs where it is given a key."),
+    ),
+    (
+        "former-key",
+        "Count signatures by this key as ours, and sign anew what has no other; repeatable",
+        Some(
+            "For after the signing key was changed: a file with the former public key, or a key in a key \
+             service.",
+        ),
     ),
     ("sign", "Sign the copy [default: where there is a key]", None),
     ("signature-format", "How signatures are written [default: legacy]", None),

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::once;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -82,14 +83,14 @@ impl<'a> Signatures<'a> {
 
 /// How the engine signs, as it was said.
 pub(crate) fn sign_with(signing: ImageSigning, logs: &Logs) -> Result<SignWith, CliError> {
-    let ImageSigning { key, format, recursively, attest, log } = signing;
+    let ImageSigning { key, former, format, recursively, attest, log } = signing;
     let format = match format {
         syncfile::SignatureFormat::Legacy => SignatureFormat::Legacy,
         syncfile::SignatureFormat::Bundle => SignatureFormat::Bundle,
         syncfile::SignatureFormat::Both => SignatureFormat::Both,
     };
     let log = log.map(|log| logs.of(log)).transpose()?;
-    Ok(SignWith { key, format, recursively, attest, log })
+    Ok(SignWith { key, former, format, recursively, attest, log })
 }
 
 /// A signer for every key that is named. No key is opened, and no service asked.
@@ -103,7 +104,8 @@ pub(crate) fn keys<'a>(
     let mut keys = Keys::new();
     for wanted in wanted {
         let trusted = wanted.demands.iter().flat_map(|demand| &demand.keys);
-        for key in wanted.sign.iter().map(|with| &with.key).chain(trusted) {
+        let signing = wanted.sign.iter().flat_map(|with| once(&with.key).chain(&with.former));
+        for key in signing.chain(trusted) {
             let signer = || Arc::new(Signer::new(key.clone(), settings.clone()));
             keys.entry(key.clone()).or_insert_with(signer);
         }

@@ -93,6 +93,9 @@ pub struct PlanSettings {
     /// The key that signs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kms_key: Option<String>,
+    /// The keys that signed before it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub former_keys: Vec<String>,
     /// Whether images are signed that say nothing of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sign: Option<bool>,
@@ -248,6 +251,7 @@ mod tests {
         let mut wanted = sync::Wanted::clone(&sample::wanted("nginx:1.27", 3));
         wanted.signatures.sign = Some(sync::SignWith {
             key: "awskms:///alias/mirror".parse().unwrap(),
+            former: Vec::new(),
             format: sync::SignatureFormat::Legacy,
             recursively: false,
             attest: true,

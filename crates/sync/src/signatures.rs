@@ -3,6 +3,7 @@
 //! What a place has of them is read in `found`; what is to be done about it is one table, `rule`.
 
 mod attest;
+mod former;
 mod found;
 mod logged;
 mod ours;
@@ -31,6 +32,8 @@ pub type Keys = BTreeMap<KeyReference, Arc<Signer>>;
 pub struct SignWith {
     /// The key.
     pub key: KeyReference,
+    /// Keys that signed before it. What they signed is no stranger's, and is signed anew.
+    pub former: Vec<KeyReference>,
     /// In which of cosign's forms.
     pub format: SignatureFormat,
     /// Whether every manifest of an image is signed, or its root alone.

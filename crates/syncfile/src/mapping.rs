@@ -172,6 +172,7 @@ impl<'n> Mapping<'n> {
 const ELSEWHERE: &[(&str, &str)] = &[
     ("targetRepoPrefix", "at the top of the file"),
     ("kmsKey", "at the top of the file"),
+    ("formerKeys", "at the top of the file"),
     ("signatureFormat", "at the top of the file"),
     ("signRecursively", "at the top of the file"),
     ("attest", "at the top of the file"),

@@ -10,6 +10,7 @@ use crate::key::{self, Key};
 use crate::mapping::Mapping;
 use crate::reader::{Field, Reader};
 use crate::sync_file::SyncFile;
+use crate::verify;
 
 /// What the file says about signing an image.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -30,6 +31,8 @@ pub struct SigningDefaults {
     pub sign: Option<Placed<bool>>,
     /// The key that signs them.
     pub key: Option<Key>,
+    /// The keys that signed them before; not all of them can sign.
+    pub former_keys: Vec<Key>,
     /// How signatures are written.
     pub format: Option<SignatureFormat>,
     /// Whether the children of an index are signed as well.
@@ -110,6 +113,12 @@ impl Signing {
             && same(&self.key, &other.key)
             && said(&ours.sign) == said(&theirs.sign)
             && same(&ours.key, &theirs.key)
+            && ours.former_keys.len() == theirs.former_keys.len()
+            && ours
+                .former_keys
+                .iter()
+                .zip(&theirs.former_keys)
+                .all(|(one, other)| one.is_same(other))
             && (ours.format, ours.recursively, ours.attest)
                 == (theirs.format, theirs.recursively, theirs.attest)
             && (&ours.log_url, &ours.log_key) == (&theirs.log_url, &theirs.log_key)
@@ -174,8 +183,11 @@ impl SyncFile {
 
     /// All keys that the files name, the same one as often as it is used.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
-        let of_images = self.signings().flat_map(|signing| [&signing.key, &signing.defaults.key]);
-        of_images.flatten().chain(self.verify.iter().flat_map(|rule| &rule.keys))
+        let of_images = self.signings().flat_map(|signing| {
+            let defaults = &signing.defaults;
+            signing.key.iter().chain(&defaults.key).chain(&defaults.former_keys)
+        });
+        of_images.chain(self.verify.iter().flat_map(|rule| &rule.keys))
     }
 
     fn signings(&self) -> impl Iterator<Item = &Signing> {
@@ -190,6 +202,10 @@ pub(crate) fn read_defaults(reader: &mut Reader<'_>, keys: &mut Mapping<'_>) -> 
     SigningDefaults {
         sign: keys.get("sign").and_then(|field| sign(reader, field)),
         key: keys.get("kmsKey").and_then(|field| key::signing(reader, field)),
+        former_keys: keys
+            .get("formerKeys")
+            .map(|field| verify::keys(reader, field))
+            .unwrap_or_default(),
         format: keys.get("signatureFormat").and_then(|field| format(reader, field)),
         recursively: keys.get("signRecursively").and_then(|field| reader.boolean(field)),
         attest: keys.get("attest").and_then(|field| reader.boolean(field)),

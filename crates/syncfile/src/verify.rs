@@ -156,7 +156,8 @@ fn source(reader: &mut Reader<'_>, field: Field<'_>) -> Option<(SourcePattern, S
     }
 }
 
-fn keys(reader: &mut Reader<'_>, field: Field<'_>) -> Vec<Key> {
+/// Keys of which public halves are enough, one or several.
+pub(crate) fn keys(reader: &mut Reader<'_>, field: Field<'_>) -> Vec<Key> {
     let texts = reader.one_or_more(field).unwrap_or_default();
     let texts = distinct(reader, texts, "key");
     texts.into_iter().map(|text| Key::new(reader, text)).collect()

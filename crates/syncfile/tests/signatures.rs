@@ -101,6 +101,12 @@ fn one_target_is_signed_in_one_way() {
         (["sign: true", "", "sign: true\nimages: [{ source: 'a:1' }]"], "duplicate-image"),
         (["sign: true", "", "images: [{ source: 'a:1' }]"], "duplicate-target"),
         (["kmsKey: a", "", "kmsKey: b\nimages: [{ source: 'a:1' }]"], "duplicate-target"),
+        (["formerKeys: a", "", "images: [{ source: 'a:1' }]"], "duplicate-target"),
+        (
+            ["formerKeys: [a, b]", "", "formerKeys: [a, c]\nimages: [{ source: 'a:1' }]"],
+            "duplicate-target",
+        ),
+        (["formerKeys: a", "", "formerKeys: [a]\nimages: [{ source: 'a:1' }]"], "duplicate-image"),
         (["attest: true", "", "images: [{ source: 'a:1' }]"], "duplicate-target"),
         (["rekorUrl: 'https://r'", "", "images: [{ source: 'a:1' }]"], "duplicate-target"),
         (["rekorKey: r.pub", "", "images: [{ source: 'a:1' }]"], "duplicate-target"),
@@ -141,6 +147,7 @@ fn what_is_to_be_signed_has_a_key() {
 fn what_is_no_key_is_told_with_its_place() {
     let text = "\
 kmsKey: wrong-1
+formerKeys: [right, wrong-4]
 images:
 - source: a:1
 - source: b:1

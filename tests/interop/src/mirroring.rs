@@ -106,12 +106,25 @@ impl Mirroring {
     /// The same for a target tag of its own.
     #[track_caller]
     pub fn run_to(&self, tag: &str, command: &str, more: &str, code: i32) -> Item {
+        self.run_with(&[("COSIGN_PASSWORD", KEY_PASSWORD)], tag, command, more, code)
+    }
+
+    /// The same with these variables.
+    #[track_caller]
+    pub fn run_with(
+        &self,
+        env: &[(&str, &str)],
+        tag: &str,
+        command: &str,
+        more: &str,
+        code: i32,
+    ) -> Item {
         let (source, target) = (self.source(), format!("{}:{tag}", self.target()));
         let entry = format!("- source: \"{source}:1\"\n  destination: \"{target}\"\n{more}");
         let list = self.bench.list(&entry, &[&self.source, &self.target]);
-        self.bench
-            .image_syncer()
-            .env("COSIGN_PASSWORD", KEY_PASSWORD)
+        let image_syncer = self.bench.image_syncer();
+        env.iter()
+            .fold(image_syncer, |image_syncer, (name, value)| image_syncer.env(name, value))
             .args([command, "-i", text(&list), "--output", "json"])
             .run()
             .expect_code(code)

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use interop::key_services::{AWS_VARIABLES, moto, python, vault, vault_key};
-use interop::{Listening, Workbench};
+use interop::{Kind, Listening, Mirroring, Request, Workbench};
 use serde_json::Value;
 use testkit::{KeyService, KeyType, Registry};
 
@@ -233,6 +233,47 @@ fn vault_signs_with_every_kind_of_key() {
         ("TRANSIT_SECRET_ENGINE_PATH", "team/transit"),
     ];
     cosign_verifies(&bench, "cosign", &sign("hashivault://key", None, &elsewhere));
+}
+
+const ROTATION_TOOLS: [&str; 7] =
+    ["vault-transit", "curl", "cosign2", "crane", "buildah", "htpasswd", "distribution3"];
+
+/// Nobody names the former key: Vault tells it. Whoever has either key verifies the mirror.
+#[test]
+#[ignore = "needs Vault's transit engine, cosign and a registry: tests/tools/install"]
+fn a_mirror_is_signed_anew_after_a_rotation_in_vault() {
+    let tools = &ROTATION_TOOLS;
+    let Some(bench) = Workbench::with_image_syncer("kms vault rotation", tools) else { return };
+    let server = Listening::start(bench.command("vault-transit"));
+    vault(&bench, &server.url, &[], "transit/keys/mirror", r#"{"type":"ecdsa-p256"}"#);
+    let image = bench.images().small("amd64", "to be signed twice");
+    let setting = Mirroring::new(bench, Kind::Distribution3, Kind::Distribution3, image);
+    let variables = [("VAULT_ADDR", server.url.as_str()), ("VAULT_TOKEN", "root")];
+    let run = |command: &str, code: i32| {
+        let top = "kmsKey: hashivault://mirror\nsign: true";
+        setting.run_with(&variables, "1", command, top, code)
+    };
+    let verified_by_todays = || {
+        let key = setting.file("today.pub");
+        let today = sign("hashivault://mirror", None, &variables);
+        std::fs::write(&key, today.text("publicKey")).unwrap();
+        let arguments = ["verify", "--insecure-ignore-tlog", "--key", path(&key), &setting.copy()];
+        setting.try_cosign("cosign2", &[], &arguments)
+    };
+    assert_eq!(run("sync", 0).text("signature.state"), "signed");
+    for _ in 0..2 {
+        vault(&setting.bench, &server.url, &[], "transit/keys/mirror/rotate", "{}");
+        assert!(verified_by_todays().is_some());
+        let told = run("verify", 5).text("error.message");
+        assert!(told.contains("signed by a former key of the mirror"), "{told}");
+        assert_eq!(run("sync", 0).text("signature.state"), "signed");
+        assert_eq!(verified_by_todays(), None);
+        setting.bench.forget_requests(&setting.target);
+        assert_eq!(run("sync", 0).text("signature.state"), "present");
+        let requests = setting.bench.requests(&setting.target);
+        assert!(!requests.iter().any(Request::is_write), "{requests:#?}");
+    }
+    run("verify", 0);
 }
 
 #[test]

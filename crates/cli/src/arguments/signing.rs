@@ -25,6 +25,12 @@ pub(crate) struct KeyArguments {
 pub(crate) struct SigningArguments {
     #[command(flatten)]
     pub(crate) key: KeyArguments,
+    /// Count signatures by this key as ours, and sign anew what has no other; repeatable [default:
+    /// `formerKeys` of the sync file]
+    ///
+    /// For after the signing key was changed: a file with the former public key, or a key in a key service.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) former_key: Vec<String>,
     /// Sign the images that say nothing of it themselves [default: `sign` of the sync file]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = boolean)]

@@ -35,6 +35,7 @@ pub(crate) async fn sign(
     context.log_lines()?;
     let signing = SigningArguments {
         key: typed.key.clone(),
+        former_key: Vec::new(),
         sign: Some(true),
         signature_format: typed.signature_format,
         sign_recursively: typed.sign_recursively,

@@ -32,6 +32,8 @@ pub(crate) fn key_of_file(key: &syncfile::Key) -> Result<KeyReference, CliError>
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct SigningSettings {
     key: Option<KeyReference>,
+    /// Where there are any, they stand for those of the file.
+    former: Vec<KeyReference>,
     sign: Option<bool>,
     format: Option<SignatureFormat>,
     recursively: Option<bool>,
@@ -58,6 +60,8 @@ pub(crate) struct LogSettings {
 pub(crate) struct ImageSigning {
     /// With which key.
     pub(crate) key: KeyReference,
+    /// The keys that signed before it.
+    pub(crate) former: Vec<KeyReference>,
     /// How the signature is written.
     pub(crate) format: SignatureFormat,
     /// Whether the children of an index are signed as well.
@@ -83,6 +87,7 @@ impl SigningSettings {
         };
         Ok(Self {
             key: key(&typed.key, environment)?,
+            former: former(&typed.former_key, environment)?,
             sign: said(typed.sign, environment::SIGN)?,
             format: format.map(SignatureFormat::from),
             recursively: said(typed.sign_recursively, environment::SIGN_RECURSIVELY)?,
@@ -125,6 +130,7 @@ impl SigningSettings {
     pub(super) fn record(&self) -> PlanSettings {
         PlanSettings {
             kms_key: self.key.as_ref().map(ToString::to_string),
+            former_keys: self.former.iter().map(written).collect(),
             sign: self.sign,
             signature_format: self.format.map(|format| word(format).to_owned()),
             sign_recursively: self.recursively,
@@ -148,6 +154,11 @@ impl SigningSettings {
         });
         Ok(Self {
             key: plan.kms_key.as_deref().map(key_reference).transpose().map_err(wrong)?,
+            former: plan
+                .former_keys
+                .iter()
+                .map(|text| key_reference(text).map_err(wrong))
+                .collect::<Result<_, _>>()?,
             sign: plan.sign,
             format: format.transpose()?,
             recursively: plan.sign_recursively,
@@ -183,8 +194,13 @@ impl SigningSettings {
             (None, Some(key), _) => key.clone(),
             (None, None, None) => return Err(no_key()),
         };
+        let former = match self.former.as_slice() {
+            [] => defaults.former_keys.iter().map(key_of_file).collect::<Result<_, _>>()?,
+            said => said.to_vec(),
+        };
         Ok(Some(ImageSigning {
             key,
+            former,
             format: self.format.or(defaults.format).unwrap_or_default(),
             recursively: self.recursively.or(defaults.recursively).unwrap_or_default(),
             attest: self.attest.or(defaults.attest).unwrap_or_default(),
@@ -200,6 +216,7 @@ impl SigningSettings {
             (true, None) => Err(no_key()),
             (true, Some(key)) => Ok(Some(ImageSigning {
                 key: key.clone(),
+                former: self.former.clone(),
                 format: self.format.unwrap_or_default(),
                 recursively: self.recursively.unwrap_or_default(),
                 attest: self.attest.unwrap_or_default(),
@@ -226,6 +243,7 @@ impl SigningSettings {
 
 fn typed_how(typed: &SigningArguments) -> Vec<&'static str> {
     [
+        ("--former-key", !typed.former_key.is_empty()),
         ("--signature-format", typed.signature_format.is_some()),
         ("--sign-recursively", typed.sign_recursively == Some(true)),
         ("--attest", typed.attest == Some(true)),
@@ -254,6 +272,25 @@ fn key(typed: &KeyArguments, environment: &Environment) -> Result<Option<KeyRefe
     };
     let invalid = |problem: String| CliError::usage(format!("{name}: {problem}"));
     key_reference(&text).map(Some).map_err(invalid)
+}
+
+/// The former keys that were typed, else that of their variable.
+fn former(typed: &[String], environment: &Environment) -> Result<Vec<KeyReference>, CliError> {
+    let (name, texts) = match (typed, environment.text(environment::FORMER_KEY)?) {
+        ([], None) => return Ok(Vec::new()),
+        ([], Some(found)) => (format!("the variable {}", found.name), vec![found.value]),
+        (typed, _) => ("--former-key".to_owned(), typed.to_vec()),
+    };
+    let invalid = |problem: String| CliError::usage(format!("{name}: {problem}"));
+    texts.iter().map(|text| key_reference(text).map_err(invalid)).collect()
+}
+
+/// A key as it can be read again.
+fn written(key: &KeyReference) -> String {
+    match key {
+        KeyReference::Inline(pem) => pem.clone(),
+        other => other.to_string(),
+    }
 }
 
 fn no_key() -> CliError {
@@ -294,7 +331,7 @@ mod tests {
             "sign: true\nkmsKey: f\nsignatureFormat: bundle\nsignRecursively: true\nattest: true";
         let signed = |key: &str, format, recursively, attest| {
             let key = key_reference(key).unwrap();
-            Some(ImageSigning { key, format, recursively, attest, log: None })
+            Some(ImageSigning { key, former: Vec::new(), format, recursively, attest, log: None })
         };
         use SignatureFormat::{Both, Bundle, Legacy};
         let variables = [
@@ -367,12 +404,43 @@ mod tests {
     }
 
     #[test]
+    fn former_keys_that_are_said_stand_for_those_of_the_file_and_a_plan_keeps_them() {
+        let of_file = "sign: true\nkmsKey: f\nformerKeys: [f1, 'hashivault://f2']";
+        let variable = ("SYNCER_FORMER_KEY", "v");
+        type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a [&'a str]);
+        let table: [Row<'_>; 5] = [
+            ("-k k --sign", &[], "", &[]),
+            ("", &[], of_file, &["f1", "hashivault://f2"]),
+            ("", &[variable], of_file, &["v"]),
+            ("--former-key t1 --former-key t2", &[variable], of_file, &["t1", "t2"]),
+            ("-k k --sign --former-key t1", &[], "", &["t1"]),
+        ];
+        for (line, variables, top, expected) in table {
+            let settings = settings(line, variables).unwrap();
+            let expected: Vec<_> = expected.iter().map(|key| key_reference(key).unwrap()).collect();
+            let planned =
+                SigningSettings::planned(&settings.record(), &Environment::default()).unwrap();
+            for settings in [settings, planned] {
+                let told = settings.of_image(&image(top, "")).unwrap().unwrap();
+                assert_eq!(told.former, expected, "{line} {variables:?} {top}");
+            }
+        }
+        let pem =
+            KeyReference::Inline("-----BEGIN PUBLIC KEY-----\nA\n-----END PUBLIC KEY-----".into());
+        assert_eq!(key_reference(&written(&pem)), Ok(pem));
+    }
+
+    #[test]
     fn what_is_wrong_names_the_flag_or_the_variable() {
         let wrong = |line: &str, name: &str, value: &str| {
             settings(line, &[(name, value)]).unwrap_err().message().to_owned()
         };
         assert!(wrong("", "SYNCER_KMS_KEY", " ").starts_with("the variable SYNCER_KMS_KEY: "));
         assert!(wrong("-k=", "SYNCER_KMS_KEY", "v").starts_with("--kms-key: "));
+        assert!(
+            wrong("", "SYNCER_FORMER_KEY", " ").starts_with("the variable SYNCER_FORMER_KEY: ")
+        );
+        assert!(wrong("--former-key=", "SYNCER_FORMER_KEY", "v").starts_with("--former-key: "));
         assert!(wrong("", "SYNCER_SIGN", "yes").contains("SYNCER_SIGN is `yes`"));
         assert!(wrong("", "SYNCER_SIGNATURE_FORMAT", "x").contains("`legacy`, `bundle`, `both`"));
         let no_key = settings("--sign", &[]).unwrap().of_image(&image("", "")).unwrap_err();

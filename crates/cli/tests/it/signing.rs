@@ -42,7 +42,9 @@ async fn a_list_is_signed_once() {
     let image = image::index(1);
     source.add(&"team/app".parse().unwrap(), &"1".parse().unwrap(), &image).await;
     let program = Program::new();
-    program.file("mirror.key", &KeyPair::new().private);
+    let key = KeyPair::new();
+    program.file("mirror.key", &key.private);
+    program.file("former.pub", &key.public);
     program.file(
         "images.yaml",
         format!(
@@ -74,6 +76,54 @@ async fn a_list_is_signed_once() {
     let verified = run(&program, "verify -i images.yaml").await;
     assert_eq!(verified.code, Some(5), "{verified}");
     assert!(verified.stdout.contains("neither by this key nor from its source"), "{verified}");
+    assert!(verified.stdout.contains("name it in `formerKeys`"), "{verified}");
+
+    // The key was not another's, but rotated.
+    let verified = run(&program, "verify -i images.yaml --former-key former.pub").await;
+    assert_eq!(verified.code, Some(5), "{verified}");
+    assert!(verified.stdout.contains("signed by a former key of the mirror"), "{verified}");
+    let plan = "plan -i images.yaml --former-key former.pub --plan-file rotation.plan";
+    let plan = run(&program, plan).await;
+    assert!(plan.stdout.contains("would-sign"), "{plan}");
+    let done = run(&program, "apply rotation.plan").await;
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(done.stdout.contains("signed"), "{done}");
+    let verified = run(&program, "verify -i images.yaml").await;
+    assert_eq!(verified.code, Some(0), "{verified}");
+}
+
+/// A key that is named without a version is rotated in its service alone.
+#[tokio::test]
+async fn a_rotation_in_google_signs_anew_and_asks_for_earlier_versions_once() {
+    let service = KeyService::default().key("mirror", KeyType::P256).key("mirror", KeyType::P256);
+    let keys = Registry::builder().serve(service.google()).start().await;
+    let (source, target) = (Registry::start().await, Registry::start().await);
+    for (number, tag) in ["1", "2"].into_iter().enumerate() {
+        let image = image::single(number as u64);
+        source.add(&"team/app".parse().unwrap(), &tag.parse().unwrap(), &image).await;
+    }
+    let mut program = Program::new();
+    program.variable("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS", &keys.url());
+    program.variable("GCE_METADATA_HOST", &keys.host().to_string());
+    let list = format!(
+        "targetRepoPrefix: {}/mirror/\nsign: true\n\
+         images:\n- source: {source}/team/app:1\n- source: {source}/team/app:2\n",
+        target.host(),
+        source = source.host(),
+    );
+    program.file("images.yaml", list);
+    let key = format!("gcpkms://{}/cryptoKeys/mirror", KeyService::KEY_RING);
+    let done = run(&program, &format!("sync -i images.yaml -k {key}/versions/1")).await;
+    assert_eq!(done.code, Some(0), "{done}");
+    // Two pages of versions and a public key: for the newest, and again for those before it.
+    for (round, signatures, asked) in [("rotated", 2, 3 + 3 + 2), ("again", 0, 3)] {
+        keys.log().clear();
+        let done = run(&program, &format!("sync -i images.yaml -k {key}")).await;
+        assert_eq!(done.code, Some(0), "{done}");
+        let count = |what: &str| keys.log().count("*", &format!("/v1/**{what}"));
+        assert_eq!(count(":asymmetricSign"), signatures, "{round}: {}", keys.log());
+        assert_eq!(count(""), asked, "{round}: {}", keys.log());
+    }
 }
 
 /// A key service is asked for its key once, and for a signature where one is missing; a plan does not

@@ -90,10 +90,12 @@ impl Found {
         }
     }
 
-    /// Whose the signatures are: the key's, or strangers'. Where there is a log, the key's must be in it.
+    /// Whose the signatures are: the key's, a former key's, or strangers'. Where there is a log, the key's
+    /// must be in it.
     pub(crate) fn by(
         &self,
         key: &PublicKey,
+        former: &[PublicKey],
         log: Option<&TransparencyLog>,
         digest: Digest,
     ) -> Seen {
@@ -105,6 +107,9 @@ impl Found {
                 }
                 (Ok(_), Evidence::Layer(_)) => seen.own_legacy = true,
                 (Ok(_), Evidence::Bundle(_) | Evidence::Envelope { .. }) => seen.own_bundle = true,
+                (Err(_), _) if judge::signature(evidence, &digest, former).is_ok() => {
+                    seen.own_former = true;
+                }
                 (Err(refusal), _) => seen.strangers.push(refusal.to_string()),
             }
         }

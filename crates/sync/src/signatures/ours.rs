@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use oci::{Descriptor, Digest, Manifest};
-use signing::{KeyReference, Signer, SigningError, SigningErrorKind};
+use signing::{KeyReference, PublicKey, Signer, SigningError, SigningErrorKind};
 
 use super::found::Found;
 use super::publish::Publisher;
 use super::rule::{Seen, Verdict, decide};
-use super::{SignWith, SignatureFormat, SignatureReport, SignatureState, attest, logged, publish};
+use super::{SignWith, SignatureReport, SignatureState, attest, former, logged, publish};
 use crate::item::Item;
 use crate::place::Place;
 use crate::plan::foresee;
@@ -72,7 +72,7 @@ pub(super) async fn sign_all(
     }
     let mut state = SignatureState::Present;
     for subject in subjects {
-        state = state.max(one(walk, &publisher, with.format, source, target, subject).await?);
+        state = state.max(one(walk, &publisher, with, source, target, subject).await?);
     }
     Ok(state)
 }
@@ -93,12 +93,12 @@ pub(crate) async fn check(
     }
     item.signature_is(SignatureReport::all(with, SignatureState::Missing));
     let looked = look(walk, with, source, target, &subjects).await;
-    let Looked { state, unsigned, is_unlogged } =
-        looked.map_err(|failure| unless_lost(item, failure))?;
+    let looked = looked.map_err(|failure| unless_lost(item, failure))?;
     let verifies = walk.options.mode == Mode::Verify;
-    if verifies && state == SignatureState::WouldSign {
-        return Err(not_signed(with, is_unlogged));
+    if verifies && looked.state == SignatureState::WouldSign {
+        return Err(not_signed(with, &looked));
     }
+    let Looked { state, unsigned, .. } = looked;
     let statement = match with.attest {
         true => Some(attest::look(walk, item, &publisher(walk, with)?, target, root).await?),
         false => None,
@@ -121,6 +121,8 @@ struct Looked {
     unsigned: Vec<Digest>,
     /// Whether there is one by the key that is in no transparency log, and should be.
     is_unlogged: bool,
+    /// Whether there is one by a former key, and none by today's.
+    is_former: bool,
 }
 
 /// Looks for signatures of all of these.
@@ -132,8 +134,7 @@ async fn look(
     subjects: &[Subject],
 ) -> Result<Looked, Failure> {
     let publisher = publisher(walk, with)?;
-    let signer = publisher.signer;
-    let mut is_unlogged = false;
+    let (mut is_unlogged, mut is_former) = (false, false);
     let (mut state, mut unsigned) = (SignatureState::Present, Vec::new());
     for subject in subjects {
         let found = Found::at(target, subject.digest).await?;
@@ -141,13 +142,16 @@ async fn look(
         if found.is_empty() {
             unsigned.push(subject.digest);
             state = state.max(SignatureState::WouldSign);
-        } else if walk.options.mode == Mode::Plan && is_in_a_service(signer.reference()) {
+        } else if walk.options.mode == Mode::Plan
+            && asks_a_service(&publisher, with, &found, subject.digest).await?
+        {
             // One that is not by the key would have to be made.
             unsigned.push(subject.digest);
             state = state.max(SignatureState::Unchecked);
         } else {
-            let seen = seen(&publisher, source, &found, subject.digest).await?;
+            let seen = seen(walk, &publisher, with, source, &found, subject.digest).await?;
             is_unlogged |= seen.own_unlogged;
+            is_former |= seen.own_former;
             match decide(with.format, &seen) {
                 Verdict::Signed => {}
                 Verdict::Sign { .. } => {
@@ -158,7 +162,7 @@ async fn look(
             }
         }
     }
-    Ok(Looked { state, unsigned, is_unlogged })
+    Ok(Looked { state, unsigned, is_unlogged, is_former })
 }
 
 /// Notes what became of all that the key is to sign.
@@ -173,12 +177,18 @@ const UNSTATABLE: &str = "there is no statement about its mirroring, and none ca
     the source has lost it";
 
 /// That a signature of an item's copy is not there.
-fn not_signed(SignWith { key, log, .. }: &SignWith, is_unlogged: bool) -> Failure {
-    let message = match (is_unlogged, log) {
-        (true, Some(log)) => format!("a signature of it by {key} is not in the log {log}"),
-        _ => format!("it is not signed by {key}"),
+fn not_signed(SignWith { key, log, .. }: &SignWith, looked: &Looked) -> Failure {
+    let (message, hint) = match log {
+        Some(log) if looked.is_unlogged => {
+            (format!("a signature of it by {key} is not in the log {log}"), "`sync` signs it")
+        }
+        _ if looked.is_former => (
+            format!("it is signed by a former key of the mirror, not by {key}"),
+            "`sync` signs it anew",
+        ),
+        _ => (format!("it is not signed by {key}"), "`sync` signs it"),
     };
-    Failure::new(Side::Target, Class::Signature, message).with_hint("`sync` signs it")
+    Failure::new(Side::Target, Class::Signature, message).with_hint(hint)
 }
 
 /// That the statement about an item's copy is not there.
@@ -232,7 +242,7 @@ async fn there(target: &Place, digest: Digest) -> Result<Manifest, Failure> {
 async fn one(
     walk: &Walk,
     publisher: &Publisher<'_>,
-    format: SignatureFormat,
+    with: &SignWith,
     source: &Place,
     target: &Place,
     subject: &Subject,
@@ -240,8 +250,8 @@ async fn one(
     let turn = walk.signing_turns.of(target, subject.digest);
     let _turn = turn.lock().await;
     let found = Found::at(target, subject.digest).await?;
-    let seen = seen(publisher, source, &found, subject.digest).await?;
-    match decide(format, &seen) {
+    let seen = seen(walk, publisher, with, source, &found, subject.digest).await?;
+    match decide(with.format, &seen) {
         Verdict::Signed => Ok(SignatureState::Present),
         Verdict::Refused(whose) => Err(strange(subject.digest, &whose)),
         Verdict::Sign { legacy, bundle } => {
@@ -261,19 +271,26 @@ async fn one(
     }
 }
 
-/// Whose the signatures are that the target has. The source is asked only where there is one that
-/// is not ours and none that is.
+/// Whose the signatures are that the target has. Former keys, and then the source, are asked for only
+/// where there is one that is not ours and none that is.
 async fn seen(
+    walk: &Walk,
     publisher: &Publisher<'_>,
+    with: &SignWith,
     source: &Place,
     found: &Found,
     digest: Digest,
 ) -> Result<Seen, Failure> {
-    let Publisher { signer, log } = *publisher;
-    let public = signer.public_key().await;
-    let public = public.map_err(|error| failed(Side::Target, signer.reference(), &error))?;
-    let mut seen = found.by(&public, log, digest);
-    if !seen.has_own() && !seen.strangers.is_empty() {
+    let log = publisher.log;
+    let public = public_key(publisher).await?;
+    let seen = found.by(&public, &[], log, digest);
+    if seen.has_own() || seen.strangers.is_empty() {
+        return Ok(seen);
+    }
+    let former = former::keys(walk, with).await;
+    let known = former.as_deref().unwrap_or_default();
+    let mut seen = found.by(&public, known, log, digest);
+    if !seen.has_own() {
         let came_along = Found::at(source, digest).await.map_err(|failure| Failure {
             message: format!(
                 "whose the signatures there are, the source does not say: {}",
@@ -281,9 +298,34 @@ async fn seen(
             ),
             ..failure
         })?;
-        seen.strangers = found.without(&came_along).by(&public, log, digest).strangers;
+        seen.strangers = found.without(&came_along).by(&public, known, log, digest).strangers;
     }
-    Ok(seen)
+    match former {
+        // Nobody is called a stranger before all keys of ours are known.
+        Err(failure) if !seen.strangers.is_empty() => Err(failure),
+        _ => Ok(seen),
+    }
+}
+
+/// Whether a key service is to be asked whose the signatures are that the target has. A plan asks none.
+async fn asks_a_service(
+    publisher: &Publisher<'_>,
+    with: &SignWith,
+    found: &Found,
+    digest: Digest,
+) -> Result<bool, Failure> {
+    if is_in_a_service(&with.key) || !with.former.iter().any(is_in_a_service) {
+        return Ok(is_in_a_service(&with.key));
+    }
+    let public = public_key(publisher).await?;
+    Ok(!found.by(&public, &[], publisher.log, digest).has_own())
+}
+
+/// The public half of the key that signs.
+async fn public_key(publisher: &Publisher<'_>) -> Result<Arc<PublicKey>, Failure> {
+    let signer = publisher.signer;
+    let public = signer.public_key().await;
+    public.map_err(|error| failed(Side::Target, signer.reference(), &error))
 }
 
 /// Whether to see the key costs a request to somebody.
@@ -328,7 +370,8 @@ fn strange(digest: Digest, whose: &[String]) -> Failure {
         whose.join("; ")
     );
     Failure::new(Side::Target, Class::Signature, message).with_hint(
-        "find out who else publishes there; what is theirs has to go before the mirror signs",
+        "find out who else publishes there; what is theirs has to go before the mirror signs; if it is an \
+         earlier key of this mirror, name it in `formerKeys`",
     )
 }
 

@@ -1,8 +1,9 @@
 //! What is done about the signatures of something at the target, in one table. Pure.
 //!
 //! A valid signature by the mirror's key: nothing, unless it is to be in a transparency log and is not;
-//! then it is signed anew. None: sign. One that is neither by this key nor
-//! came with the image from its source: refused, because somebody else publishes there.
+//! then it is signed anew. So it is where there is one by a former key of the mirror's only: whoever
+//! verifies goes by today's. None: sign. One that is by neither and did not come with the image from its
+//! source: refused, because somebody else publishes there.
 
 use crate::SignatureFormat;
 
@@ -15,14 +16,16 @@ pub(crate) struct Seen {
     pub(crate) own_bundle: bool,
     /// A valid one by the mirror's key that is in no transparency log, and should be.
     pub(crate) own_unlogged: bool,
-    /// Those that are neither by this key nor from the source: whose, as far as can be told.
+    /// A valid one by a key that was the mirror's before. Looked for where there is none by today's.
+    pub(crate) own_former: bool,
+    /// Those that are neither by these keys nor from the source: whose, as far as can be told.
     pub(crate) strangers: Vec<String>,
 }
 
 impl Seen {
-    /// Whether there is any by the mirror's key.
+    /// Whether there is any by the mirror's key, today's or a former one.
     pub(crate) fn has_own(&self) -> bool {
-        self.own_legacy || self.own_bundle || self.own_unlogged
+        self.own_legacy || self.own_bundle || self.own_unlogged || self.own_former
     }
 }
 
@@ -77,12 +80,20 @@ mod tests {
             ("one of ours is in no log", Both, "lu", sign(false, true)),
             ("one of ours is in no log", Legacy, "lu", Verdict::Signed),
             ("ours is in no log, beside a stranger's", Legacy, "us", sign(true, false)),
+            ("a former key's alone", Legacy, "f", sign(true, false)),
+            ("a former key's alone", Bundle, "f", sign(false, true)),
+            ("a former key's alone", Both, "f", sign(true, true)),
+            ("a former key's beside a stranger's", Legacy, "fs", sign(true, false)),
+            ("a former key's beside ours", Legacy, "lf", Verdict::Signed),
+            ("a former key's beside ours", Both, "lf", sign(false, true)),
+            ("a former key's beside ours that is in no log", Bundle, "uf", sign(false, true)),
         ];
         for (case, format, there, verdict) in table {
             let seen = Seen {
                 own_legacy: there.contains('l'),
                 own_bundle: there.contains('b'),
                 own_unlogged: there.contains('u'),
+                own_former: there.contains('f'),
                 strangers: there.matches('s').map(|_| "theirs".to_owned()).collect(),
             };
             assert_eq!(decide(format, &seen), verdict, "{case}: {format:?} {there}");

@@ -227,6 +227,7 @@ async fn a_tag_that_is_selected_in_two_ways_fails_and_a_name_settles_it() {
     let mut signed = rig.selection("tool", semver("1.1"), "tool");
     signed.signatures.sign = Some(SignWith {
         key: KeyReference::File("mirror.key".into()),
+        former: Vec::new(),
         format: SignatureFormat::Legacy,
         recursively: false,
         attest: false,

@@ -62,12 +62,21 @@ impl Keys {
         let format = SignatureFormat::Legacy;
         let sign = Some(SignWith {
             key: self.reference(name),
+            former: Vec::new(),
             format,
             recursively: false,
             attest: false,
             log: None,
         });
         Wanted { signatures: WantedSignatures { sign, ..wanted.signatures }, ..wanted }
+    }
+
+    /// Signed by one key, after others.
+    fn rotated(&self, name: &str, former: &[&str], wanted: Wanted) -> Wanted {
+        let mut wanted = self.signed(name, wanted);
+        let former = former.iter().map(|name| self.reference(name)).collect();
+        wanted.signatures.sign.as_mut().unwrap().former = former;
+        wanted
     }
 
     fn demanding(&self, names: &[&str], is_required: bool, wanted: Wanted) -> Wanted {
@@ -364,6 +373,107 @@ async fn a_strangers_signature_at_the_target_is_refused() {
         assert_eq!((item.outcome, class(&item)), (Outcome::Refused, Some(Class::Signature)));
         assert_eq!(rig.target.log().writes().len(), 0, "{mode:?}: {}", rig.target.log());
     }
+}
+
+/// Whoever verifies with today's key must succeed, and whoever still has the former one as well.
+#[tokio::test]
+async fn after_a_rotation_what_the_former_key_signed_is_signed_anew_once() {
+    for format in [SignatureFormat::Legacy, SignatureFormat::Bundle] {
+        let keys = Keys::new(&["former", "today"]);
+        let mut rig = keys.known_to(Rig::new().await);
+        let image = image::single(1);
+        rig.offer("app", "1", &image).await;
+        let in_format = |mut wanted: Wanted| {
+            wanted.signatures.sign.as_mut().unwrap().format = format;
+            wanted
+        };
+        rig.run_one(in_format(keys.signed("former", rig.wish("app:1", "app:1")))).await;
+        let wanted = in_format(keys.rotated("today", &["former.pub"], rig.wish("app:1", "app:1")));
+
+        for (mode, expected) in [
+            (Mode::Plan, (Outcome::UpToDate, Some(SignatureState::WouldSign))),
+            (Mode::Verify, (Outcome::Refused, Some(SignatureState::Missing))),
+            (Mode::Sync, (Outcome::UpToDate, Some(SignatureState::Signed))),
+            (Mode::Sync, (Outcome::UpToDate, Some(SignatureState::Present))),
+            (Mode::Verify, (Outcome::UpToDate, Some(SignatureState::Present))),
+        ] {
+            rig.options.mode = mode;
+            rig.forget();
+            let item = rig.run_one(wanted.clone()).await;
+            assert_eq!((item.outcome, state(&item)), expected, "{mode:?}: {item:?}");
+            let signs = expected.1 == Some(SignatureState::Signed);
+            assert_eq!(!rig.target.log().writes().is_empty(), signs, "{}", rig.target.log());
+            if let Some(failure) = item.failure {
+                let said = &failure.message;
+                assert!(said.contains("signed by a former key of the mirror"), "{said}");
+                assert_eq!(failure.hint.as_deref(), Some("`sync` signs it anew"));
+            }
+            // What is known by its key needs no look at the source.
+            assert_eq!(rig.source.log().count("*", "/v2/app/manifests/sha256-*"), 0, "{mode:?}");
+        }
+        let mut found = layers(&rig.target, "app", image.digest()).await;
+        found.extend(bundles(&rig, "app", image.digest()).await);
+        let by = |name: &str| {
+            let keys = [keys.public(name)];
+            let valid =
+                found.iter().filter(|one| judge::signature(one, &image.digest(), &keys).is_ok());
+            valid.count()
+        };
+        assert_eq!((found.len(), by("former"), by("today")), (2, 1, 1), "{found:?}");
+    }
+}
+
+/// Not even a former key's signature lets a stranger's count, nor does a key that is not named.
+#[tokio::test]
+async fn a_key_that_is_not_named_stays_a_strangers_and_one_that_cannot_be_had_is_told() {
+    let keys = Keys::new(&["first", "second", "today"]);
+    let mut rig = keys.known_to(Rig::new().await);
+    let image = image::single(1);
+    rig.offer("app", "1", &image).await;
+    rig.run_one(keys.signed("first", rig.wish("app:1", "app:1"))).await;
+    let wanted = |former: &[&str]| keys.rotated("today", former, rig.wish("app:1", "app:1"));
+    let [unnamed, unreadable, named] =
+        [&["second"][..], &["gone"], &["second", "first"]].map(wanted);
+
+    let item = rig.run_one(unnamed).await;
+    assert_eq!((item.outcome, class(&item)), (Outcome::Refused, Some(Class::Signature)));
+    let hint = item.failure.unwrap().hint.unwrap();
+    assert!(hint.contains("name it in `formerKeys`"), "{hint}");
+
+    let gone = keys.reference("gone");
+    let signer = Signer::new(gone.clone(), SignerSettings::from_lookup(|_| None));
+    rig.options.keys.insert(gone, Arc::new(signer));
+    let item = rig.run_one(unreadable).await;
+    assert_eq!((item.outcome, class(&item)), (Outcome::Failed, Some(Class::Key)), "{item:?}");
+
+    let item = rig.run_one(named).await;
+    assert_eq!(state(&item), Some(SignatureState::Signed), "{item:?}");
+}
+
+/// A statement vouches as a signature does.
+#[tokio::test]
+async fn after_a_rotation_the_statement_about_the_mirroring_is_made_anew_once() {
+    let keys = Keys::new(&["former", "today"]);
+    let rig = keys.known_to(Rig::new().await);
+    let image = image::single(1);
+    rig.offer("app", "1", &image).await;
+    let attested = |mut wanted: Wanted| {
+        wanted.signatures.sign.as_mut().unwrap().attest = true;
+        wanted
+    };
+    rig.run_one(attested(keys.signed("former", rig.wish("app:1", "app:1")))).await;
+    let wanted = attested(keys.rotated("today", &["former"], rig.wish("app:1", "app:1")));
+    rig.run_one(wanted.clone()).await;
+    let found = bundles(&rig, "app", image.digest()).await;
+    for name in ["former", "today"] {
+        let keys = [keys.public(name)];
+        let valid =
+            |one: &&Evidence| judge::attestation(one, MIRRORING, &image.digest(), &keys).is_ok();
+        assert_eq!(found.iter().filter(valid).count(), 1, "{name}: {found:?}");
+    }
+    rig.forget();
+    rig.run_one(wanted).await;
+    assert_eq!(rig.target.log().writes().len(), 0, "{}", rig.target.log());
 }
 
 #[tokio::test]
