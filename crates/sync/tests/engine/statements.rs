@@ -20,7 +20,7 @@ fn statement(item: &ItemReport) -> Option<SignatureState> {
 }
 
 fn fence(item: &ItemReport) -> Option<Arc<Fence>> {
-    let Wish::Tag(wanted) = &item.wanted else { panic!("{item:?}") };
+    let Wish::Tag(wanted) = &item.wanted else { unreachable!("it names its tag: {item:?}") };
     let foreseen =
         item.foreseen.as_deref().map(|foreseen| (wanted.target.clone(), foreseen.clone()));
     Some(Arc::new(Fence::new(foreseen)))
