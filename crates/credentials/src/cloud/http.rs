@@ -146,8 +146,7 @@ impl Http {
     }
 
     fn broken(&self, error: reqwest::Error) -> CloudError {
-        let host = error.url().and_then(Url::host_str).map(str::to_owned);
-        let at = host.map(|host| format!(" at `{host}`")).unwrap_or_default();
+        let at = error.url().and_then(place).map(|at| format!(" at `{at}`")).unwrap_or_default();
         let error = error.without_url();
         let problem = if error.is_timeout() {
             "did not answer in time".to_owned()
@@ -156,6 +155,12 @@ impl Http {
         };
         CloudError::new(CloudErrorKind::Unreachable, format!("{}{at} {problem}", self.service))
     }
+}
+
+/// A URL's host, and the port where one is given.
+fn place(url: &Url) -> Option<String> {
+    let host = url.host_str()?;
+    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
 /// What an attempt came to that was no success.
@@ -305,6 +310,21 @@ mod tests {
         for (body, expected) in table {
             assert_eq!(said(body.as_bytes()).as_deref(), expected, "{body}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_reached_is_named_with_its_port() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        drop(listener);
+        let http = Http::new("Vault", Reach::Here).unwrap();
+        let request = http.get(Url::parse(&format!("http://{at}/v1/x?secret")).unwrap());
+        let error = http.send(request).await.err().unwrap().to_string();
+        assert!(error.starts_with(&format!("Vault at `{at}` cannot be reached: ")), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+        let named = |url: &str| place(&Url::parse(url).unwrap());
+        assert_eq!(named("https://vault.example/v1").as_deref(), Some("vault.example"));
+        assert_eq!(named("https://[::1]:8200/").as_deref(), Some("[::1]:8200"));
     }
 
     #[test]
