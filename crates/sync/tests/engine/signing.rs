@@ -423,7 +423,7 @@ async fn after_a_rotation_what_the_former_key_signed_is_signed_anew_once() {
     }
 }
 
-/// Not even a former key's signature lets a stranger's count, nor does a key that is not named.
+/// What no key that is named made is a stranger's; but nobody is called one before all of them are known.
 #[tokio::test]
 async fn a_key_that_is_not_named_stays_a_strangers_and_one_that_cannot_be_had_is_told() {
     let keys = Keys::new(&["first", "second", "today"]);

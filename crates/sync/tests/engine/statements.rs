@@ -20,9 +20,11 @@ fn statement(item: &ItemReport) -> Option<SignatureState> {
 }
 
 fn fence(item: &ItemReport) -> Option<Arc<Fence>> {
-    let Wish::Tag(wanted) = &item.wanted else { unreachable!("it names its tag: {item:?}") };
-    let foreseen =
-        item.foreseen.as_deref().map(|foreseen| (wanted.target.clone(), foreseen.clone()));
+    let target = match &item.wanted {
+        Wish::Tag(wanted) => Some(wanted.target.clone()),
+        Wish::Selection(_) => None,
+    };
+    let foreseen = item.foreseen.as_deref().map(|foreseen| (target.unwrap(), foreseen.clone()));
     Some(Arc::new(Fence::new(foreseen)))
 }
 
