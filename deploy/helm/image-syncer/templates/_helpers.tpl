@@ -58,7 +58,7 @@ annotations:
 {{/* The files of the ConfigMap: the sync file and what lies beside it. */}}
 {{- define "image-syncer.files" -}}
 {{- $list := dict -}}
-{{- range $key := list "targetRepoPrefix" "images" "charts" "repositories" "registries" "sign" "kmsKey" "signatureFormat" "signRecursively" "attest" "rekorUrl" "rekorKey" "verify" "notices" "schedule" -}}
+{{- range $key := list "targetRepoPrefix" "images" "charts" "repositories" "registries" "sign" "kmsKey" "formerKeys" "signatureFormat" "signRecursively" "attest" "rekorUrl" "rekorKey" "verify" "notices" "schedule" -}}
 {{- $value := index $.Values $key -}}
 {{- if or $value (kindIs "bool" $value) -}}
 {{- $_ := set $list $key $value -}}
