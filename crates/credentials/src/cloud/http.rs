@@ -314,9 +314,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_reached_is_named_with_its_port() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let at = listener.local_addr().unwrap();
-        drop(listener);
+        let nobody = testkit::ClosedPort::bind();
+        let at = nobody.address();
         let http = Http::new("Vault", Reach::Here).unwrap();
         let request = http.get(Url::parse(&format!("http://{at}/v1/x?secret")).unwrap());
         let error = http.send(request).await.err().unwrap().to_string();
