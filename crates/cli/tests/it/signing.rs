@@ -92,19 +92,26 @@ async fn a_list_is_signed_once() {
     assert_eq!(verified.code, Some(0), "{verified}");
 }
 
-/// A key that is named without a version is rotated in its service alone.
-#[tokio::test]
-async fn a_rotation_in_google_signs_anew_and_asks_for_earlier_versions_once() {
-    let service = KeyService::default().key("mirror", KeyType::P256).key("mirror", KeyType::P256);
+/// Google's key service with a key `mirror` of so many versions, a source with two images, a target, and a
+/// program that knows the service.
+async fn in_google(versions: usize) -> (Registry, Registry, Registry, Program) {
+    let service = (0..versions)
+        .fold(KeyService::default(), |service, _| service.key("mirror", KeyType::P256));
     let keys = Registry::builder().serve(service.google()).start().await;
     let (source, target) = (Registry::start().await, Registry::start().await);
     for (number, tag) in ["1", "2"].into_iter().enumerate() {
-        let image = image::single(number as u64);
-        source.add(&"team/app".parse().unwrap(), &tag.parse().unwrap(), &image).await;
+        add(&source, "team/app", tag, &image::single(number as u64)).await;
     }
     let mut program = Program::new();
     program.variable("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS", &keys.url());
     program.variable("GCE_METADATA_HOST", &keys.host().to_string());
+    (keys, source, target, program)
+}
+
+/// A key that is named without a version is rotated in its service alone.
+#[tokio::test]
+async fn a_rotation_in_google_signs_anew_and_asks_for_earlier_versions_once() {
+    let (keys, source, target, program) = in_google(2).await;
     let list = format!(
         "targetRepoPrefix: {}/mirror/\nsign: true\n\
          images:\n- source: {source}/team/app:1\n- source: {source}/team/app:2\n",
@@ -130,16 +137,7 @@ async fn a_rotation_in_google_signs_anew_and_asks_for_earlier_versions_once() {
 /// ask it anything.
 #[tokio::test]
 async fn a_key_service_is_asked_for_what_is_missing_alone() {
-    let service = KeyService::default().key("mirror", KeyType::P256);
-    let keys = Registry::builder().serve(service.google()).start().await;
-    let (source, target) = (Registry::start().await, Registry::start().await);
-    for (number, tag) in ["1", "2"].into_iter().enumerate() {
-        let image = image::single(number as u64);
-        source.add(&"team/app".parse().unwrap(), &tag.parse().unwrap(), &image).await;
-    }
-    let mut program = Program::new();
-    program.variable("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS", &keys.url());
-    program.variable("GCE_METADATA_HOST", &keys.host().to_string());
+    let (keys, source, target, program) = in_google(1).await;
     program.file(
         "images.yaml",
         format!(
