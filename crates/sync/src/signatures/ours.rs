@@ -376,4 +376,4 @@ fn strange(digest: Digest, whose: &[String]) -> Failure {
 }
 
 const STRANGE_AND_LOST: &str = "the source has lost the image, so nothing there proves that they came from it; \
-    `image-syncer sign` signs beside them";
+    `image-syncer sign` signs beside them; what an earlier key of this mirror made is known by `formerKeys`";
